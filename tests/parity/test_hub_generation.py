@@ -56,6 +56,70 @@ def test_what_is_drawn_is_that_of_each_answer_alone(most_rows):
         assert decode(model, [PROMPTS[place]], [0], RULES, sampling=alone) == [together[row]]
 
 
+def counted(model, monkeypatch):
+    """Count the positions of every pass of a model."""
+    passes = []
+    read = type(model).read_pieces
+
+    def count(self, tokens_F, one_pass):
+        passes.append(len(tokens_F))
+        return read(self, tokens_F, one_pass)
+
+    monkeypatch.setattr(type(model), "read_pieces", count)
+    return passes
+
+
+@pytest.mark.parametrize("most_rows", [None, 1, 2])
+def test_texts_that_repeat_are_written_in_fewer_passes_and_stay_the_same(most_rows, monkeypatch):
+    model = hub_model(TREES["llama"]())
+    model.logits = lambda hidden_PH, tokens=None: repeating(type(model).logits(model, hidden_PH, tokens), tokens)
+    passes, found = counted(model, monkeypatch), {}
+    rules = WritingRules((96, 95), pad=0, num_ids=97, max_new_tokens=40, min_new_tokens=3)
+    draws = torch.rand(len(PROMPTS), 40, generator=torch.Generator().manual_seed(1)).numpy()
+
+    def stops(row, ids):
+        return row == 1 and ids[-3:] == ids[:3] and len(ids) > 3
+
+    for sampling in (None, Sampling(0.5, 0.9, draws)):
+        for lookup in (False, True):
+            passes.clear()
+            found[lookup] = (
+                decode(
+                    model,
+                    PROMPTS,
+                    range(len(PROMPTS)),
+                    rules,
+                    sampling=sampling,
+                    stop=stops,
+                    most_rows=most_rows,
+                    lookup=lookup,
+                ),
+                len(passes),
+            )
+        assert found[True][0] == found[False][0]
+        assert max(len(answer.ids) for answer in found[True][0]) > 20
+        assert found[True][1] < found[False][1]
+
+
+def repeating(logits_PV, tokens):
+    """Make some tokens far more likely, so that the model repeats them."""
+    favoured = torch.zeros(97)
+    favoured[10:13] = 6.0
+    return logits_PV + (favoured if tokens is None else favoured[tokens])[: logits_PV.shape[-1]]
+
+
+def test_a_wrong_guess_leaves_no_trace(monkeypatch):
+    model = hub_model(TREES["llama"]())
+    rules = WritingRules((96, 95), pad=0, num_ids=97, max_new_tokens=12)
+    plain = decode(model, PROMPTS, range(len(PROMPTS)), rules, lookup=False)
+    wrong = iter(range(10_000))
+    monkeypatch.setattr("xmtf.evaluation.generation.lookup.Lookup.guess", lambda *_: (next(wrong) % 90,) * 3)
+    monkeypatch.setattr("xmtf.evaluation.generation.lookup.Lookup.learn", lambda *_: None)
+    budgets = [len(answer.ids) for answer in plain]
+    assert max(budgets) == 12
+    assert decode(model, PROMPTS, range(len(PROMPTS)), rules) == plain
+
+
 def test_a_model_whose_attention_is_not_asked_for_is_found_out(monkeypatch):
     model = hub_model(TREES["llama"]())
     layer = model.network.model.layers[1]

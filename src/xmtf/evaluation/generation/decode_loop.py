@@ -1,6 +1,6 @@
 """The loop of decoding, greedy or sampled, apart from :mod:`xmtf.evaluation.generation.generate`: it imports torch.
 
-Legend: G prompts, R answers in the batch, H hidden size, V vocabulary.
+Legend: G prompts, R answers in the batch, C tokens read for one, F for all of them, H hidden size, V vocabulary.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xmtf.evaluation.engine.batches import Ids
+from xmtf.evaluation.engine.batches import Ids, pad_right
 from xmtf.evaluation.engine.forward import PromptState, continue_state, joined, read_prompts, select_state
 from xmtf.evaluation.generation.decoding import Continuation, Ending, WritingRules
+from xmtf.evaluation.generation.lookup import Guess, Lookup, worth_reading
 from xmtf.models.interface import CausalModel, EncoderDecoderModel
-from xmtf.models.layers.ragged import ragged_reader
+from xmtf.models.layers.ragged import RaggedCache, ragged_reader
 
 __all__ = ["Sampling", "decode", "draw_tokens", "most_likely"]
 
@@ -56,8 +57,9 @@ def decode(
     sampling: Sampling | None = None,
     stop: Callable[[int, list[int]], bool] = lambda row, ids: False,
     most_rows: int | None = None,
+    lookup: bool = True,
 ) -> list[Continuation]:
-    """Continue prompts token by token.
+    """Continue prompts token by token; where rows are read without padding, several at a time where they repeat.
 
     Args:
         model: The model.
@@ -68,14 +70,20 @@ def decode(
         stop: Called with the index of an answer and its ids after each token; True ends it.
         most_rows: Answers written at a time, where others can take the place of those that have ended
             (:func:`xmtf.models.layers.ragged.ragged_reader`); None for all.
+        lookup: Whether to guess tokens from what stood before (:mod:`xmtf.evaluation.generation.lookup`).
     """
     answers = [_Answer([], rules.max_new_tokens) for _ in prompt_of]
+    guessing = lookup and ragged_reader(model) is not None
+    lookups = [Lookup(prompts[place]) if guessing else None for place in prompt_of]
     waiting = list(range(len(answers)))
     width = len(waiting) if most_rows is None or ragged_reader(model) is None else most_rows
     rows, state = waiting[:width], _begin(model, prompts, prompt_of, waiting[:width], rules)
     waiting = waiting[width:]
+    hidden_FH = state.last_GH
+    guesses: list[Guess] = [()] * len(rows)
     while True:
-        _write_token(model, state, [(row, answers[row]) for row in rows], rules, sampling, stop)
+        written = [_Step(row, answers[row], guess, lookups[row]) for row, guess in zip(rows, guesses, strict=True)]
+        _write_tokens(model, hidden_FH, state, written, rules, sampling, stop)
         live = [place for place, row in enumerate(rows) if answers[row].live]
         fresh = waiting[: width - len(live)] if 4 * len(live) <= 3 * width else []
         if live:
@@ -83,12 +91,20 @@ def decode(
             if fresh or 4 * len(live) <= 3 * len(rows):
                 rows = [rows[place] for place in live]
                 chosen = torch.tensor(live, dtype=torch.int64, device=state.last_GH.device)
-            tokens = [(answers[row].ids or [rules.pad])[-1] for row in rows]  # of ended ones nothing is wanted
-            tokens_R1 = torch.tensor(tokens, device=state.last_GH.device)[:, None]
-            _, state = continue_state(model, state, chosen, tokens_R1, torch.ones_like(tokens_R1))
+            guesses = [_guess(answers[row], lookups[row], len(rows)) for row in rows]
+            guesses = guesses if worth_reading(guesses) else [()] * len(rows)
+            last = [(answers[row].ids or [rules.pad])[-1] for row in rows]  # of ended ones nothing is wanted
+            tokens = [(token, *guess) for token, guess in zip(last, guesses, strict=True)]
+            tokens_RC, segments_RC = pad_right(tokens, rules.pad, str(state.last_GH.device))
+            hidden_RCH, state = continue_state(model, state, chosen, tokens_RC, segments_RC)
+            hidden_FH = hidden_RCH[segments_RC > 0]
         if fresh:
             begun = _begin(model, prompts, prompt_of, fresh, rules)
-            rows, state = ([*rows, *fresh], joined(state, begun)) if live else (fresh, begun)
+            if live:
+                rows, state = [*rows, *fresh], joined(state, begun)
+                hidden_FH, guesses = torch.cat([hidden_FH, begun.last_GH]), [*guesses, *[()] * len(fresh)]
+            else:
+                rows, state, hidden_FH, guesses = fresh, begun, begun.last_GH, [()] * len(fresh)
             waiting = waiting[len(fresh) :]
         elif not live:
             return [Continuation(tuple(answer.ids), answer.ending, answer.error) for answer in answers]
@@ -110,23 +126,60 @@ def _begin(
     return select_state(state, torch.tensor(chosen, dtype=torch.int64, device=state.last_GH.device))
 
 
-def _write_token(
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What one row gets in a step.
+
+    Attributes:
+        row: Index of the answer.
+        answer: What it has so far.
+        guess: Tokens that the model has read after its last one.
+        lookup: Where guesses come from, or None.
+    """
+
+    row: int
+    answer: _Answer
+    guess: Guess
+    lookup: Lookup | None
+
+
+def _write_tokens(
     model: CausalModel | EncoderDecoderModel,
+    hidden_FH: Tensor,
     state: PromptState,
-    written: Sequence[tuple[int, _Answer]],
+    steps: Sequence[_Step],
     rules: WritingRules,
     sampling: Sampling | None,
     stop: Callable[[int, list[int]], bool],
 ) -> None:
-    """Give every answer that has not ended its next token."""
-    logits_RV = _logits(model, state.last_GH, rules.num_ids)
-    finite = _finite_rows(logits_RV)
-    early = [place for place, (_, answer) in enumerate(written) if len(answer.ids) < rules.min_new_tokens]
+    """Give every answer that has not ended its next token, and further ones as long as guesses are right.
+
+    What the model remembers of wrong ones is forgotten.
+    """
+    places = [(step.row, len(step.answer.ids) + more) for step in steps for more in range(len(step.guess) + 1)]
+    logits_FV = _logits(model, hidden_FH, rules.num_ids)
+    finite = _finite_rows(logits_FV)
+    early = [place for place, (_, written) in enumerate(places) if written < rules.min_new_tokens]
     if early:
-        logits_RV[torch.tensor(early)[:, None], torch.tensor(rules.ends, dtype=torch.int64)] = -torch.inf
-    tokens = _choose(logits_RV, sampling, [(row, len(answer.ids)) for row, answer in written])
-    for (row, answer), token, usable in zip(written, tokens, finite, strict=True):
-        answer.take(token, rules.ends, usable, partial(stop, row))
+        logits_FV[torch.tensor(early)[:, None], torch.tensor(rules.ends, dtype=torch.int64)] = -torch.inf
+    found = zip(_choose(logits_FV, sampling, places), finite, strict=True)
+    for place, step in enumerate(steps):
+        own = [next(found) for _ in range(len(step.guess) + 1)]
+        before = len(step.answer.ids)
+        right = step.answer.take_all(own, step.guess, rules.ends, partial(stop, step.row))
+        if step.lookup is not None:
+            step.lookup.extend(step.answer.ids[before:])
+        if step.guess and step.lookup is not None:
+            assert isinstance(state.cache, RaggedCache)
+            step.lookup.learn(len(step.guess), right)
+            state.cache.forget(place, len(step.guess) - right)
+
+
+def _guess(answer: _Answer, lookup: Lookup | None, num_rows: int) -> Guess:
+    """Return what may follow an answer's last token and lies before the last one that it has room for."""
+    if lookup is None or not answer.live:
+        return ()
+    return lookup.guess(answer.budget - len(answer.ids) - 1, num_rows)
 
 
 def _logits(model: CausalModel | EncoderDecoderModel, hidden_RH: Tensor, num_ids: int) -> Tensor:
@@ -223,6 +276,18 @@ class _Answer:
         if self.stopped:
             return "stop text"
         return "end of text" if self.ended else "budget"
+
+    def take_all(
+        self, found: Sequence[tuple[int, bool]], guess: Guess, ends: Sequence[int], stop: Callable[[list[int]], bool]
+    ) -> int:
+        """Take the first token, and each further one while the guess that it follows is right; return how many were."""
+        right = 0
+        for place, (token, usable) in enumerate(found):
+            self.take(token, ends, usable, stop)
+            if not self.live or guess[place : place + 1] != (token,):
+                break
+            right += 1
+        return right
 
     def take(self, token: int, ends: Sequence[int], usable: bool, stop: Callable[[list[int]], bool]) -> None:
         if not self.live:

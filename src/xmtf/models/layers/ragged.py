@@ -12,7 +12,7 @@ Each row has its own length: one that has ended leaves its place to another of a
 under ``torch.no_grad()``.
 
 Legend: R rows, F new positions of all pieces, S positions remembered, N heads, K heads of keys, G heads that share
-one of keys, D head size, H hidden size.
+one of keys, W new positions of a row, D head size, H hidden size.
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ _PASS_POSITIONS = 2048
 """Positions that go through the layers together: fewer read the weights more often, and more gain little."""
 
 _SPARE_POSITIONS = 32
+
+_FEW_POSITIONS = 16
+"""Rows that get at most so many each attend together, padded; longer pieces attend one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,10 @@ class RaggedCache:
             layers[index] = (_together(keys, more_keys, room), _together(values, more_values, room))
         return type(self)(self.lengths + other.lengths, layers, room)
 
+    def forget(self, row: int, positions: int) -> None:
+        """Forget the last positions of a row; the next ones take their places."""
+        self.lengths[row] -= positions
+
     def reserve(self, positions: int) -> None:
         """Give all rows room for so many positions."""
         if positions > self.room:
@@ -154,19 +161,14 @@ class RaggedPass:
         self.num_positions = sum(piece.length for piece in pieces)
         self.layers_read = 0
         cache.reserve(max((piece.end for piece in pieces), default=0))
-        every = [(row,) for row in range(len(cache.lengths))]
-        self.places_R: Tensor | None = None  # given where each row gets one new position
-        if [piece.rows for piece in pieces] == every and self.num_positions == len(every):
-            self.places_R = torch.tensor([piece.past for piece in pieces], device=device)
-        self._rows_R = torch.arange(len(every), device=device)
+        self.device = device
+        self._places_F = torch.tensor([place for piece in pieces for place in range(piece.past, piece.end)]).to(device)
+        self._few = _FewEach.of(cache, pieces, device)
         self._masks: dict[tuple[int, int | None], Tensor | None] = {}
 
     def positions(self) -> Tensor:
         """Return the distance of each new position from the beginning of its row, int64 ``[F]``."""
-        if self.places_R is not None:
-            return self.places_R
-        device = self._rows_R.device
-        return torch.cat([torch.arange(piece.past, piece.end, device=device) for piece in self.pieces])
+        return self._places_F
 
     def finish(self) -> None:
         """Count the new positions as remembered, after the last layer."""
@@ -203,10 +205,10 @@ class RaggedPass:
             raise ConfigError("rows without padding are read in evaluation, where attention has no dropout")
         self.layers_read += 1
         keys, values = self.cache.buffers(layer, key_KFD, value_KFD)
-        if self.places_R is not None:
-            keys[self._rows_R, :, self.places_R] = key_KFD.transpose(0, 1)
-            values[self._rows_R, :, self.places_R] = value_KFD.transpose(0, 1)
-            return self._attend_each(query_NFD, keys, values, scale, window)
+        if self._few is not None:
+            keys[self._few.rows_F, :, self._places_F] = key_KFD.transpose(0, 1)
+            values[self._few.rows_F, :, self._places_F] = value_KFD.transpose(0, 1)
+            return self._attend_together(self._few, query_NFD, keys, values, scale, window)
         found_FND = query_NFD.new_empty(query_NFD.shape[1], query_NFD.shape[0], value_KFD.shape[2])
         start = 0
         for index, piece in enumerate(self.pieces):
@@ -229,41 +231,100 @@ class RaggedPass:
             start += piece.length
         return found_FND
 
-    def _attend_each(
-        self, query_NRD: Tensor, keys: Tensor, values: Tensor, scale: float | None, window: int | None
+    def _attend_together(
+        self, few: _FewEach, query_NFD: Tensor, keys: Tensor, values: Tensor, scale: float | None, window: int | None
     ) -> Tensor:
-        """Attend with one position of each row: heads that share keys are that many queries of one head."""
+        """Attend with few positions of each row: heads that share keys are more queries of one head."""
         seen = max(piece.end for piece in self.pieces)
-        query_RKGD = query_NRD.transpose(0, 1).reshape(len(keys), keys.shape[1], -1, query_NRD.shape[2])
-        found_RKGD = functional.scaled_dot_product_attention(
-            query_RKGD, keys[:, :, :seen], values[:, :, :seen], attn_mask=self._mask(-1, window), scale=scale
+        query_RWND = few.padded(query_NFD.transpose(0, 1))
+        num_rows, width, _, size = query_RWND.shape
+        query_RWKGD = query_RWND.view(num_rows, width, keys.shape[1], -1, size)
+        found_RKXD = functional.scaled_dot_product_attention(
+            query_RWKGD.permute(0, 2, 3, 1, 4).reshape(num_rows, keys.shape[1], -1, size),
+            keys[:, :, :seen],
+            values[:, :, :seen],
+            attn_mask=self._mask_together(few, query_RWKGD.shape[3], seen, window),
+            scale=scale,
         )
-        return found_RKGD.flatten(1, 2)
+        found_RKGWD = found_RKXD.view(num_rows, keys.shape[1], -1, width, found_RKXD.shape[3])
+        return few.unpadded(found_RKGWD.permute(0, 3, 1, 2, 4).flatten(2, 3))
+
+    def _mask_together(self, few: _FewEach, shared: int, seen: int, window: int | None) -> Tensor | None:
+        """Return which keys the positions of each row see, once for each head that shares them, ``[R, 1, GW, S]``."""
+        if (-1, window) not in self._masks:
+            mask = None
+            ends = {piece.end for piece in self.pieces}
+            if few.width > 1 or len(ends) > 1 or (window is not None and seen > window):
+                places_RW = few.padded(self._places_F)
+                mask = _seen_keys(places_RW[:, None, None, :, None], seen, window, self.device)
+                mask = mask.expand(-1, -1, shared, -1, -1).flatten(2, 3)
+            self._masks[-1, window] = mask
+        return self._masks[-1, window]
 
     def _mask(self, index: int, window: int | None) -> Tensor | None:
-        """Return which keys a piece sees (-1: the one position of every row), ``[R, 1, T, S]``; None for no mask."""
+        """Return which keys a piece sees, ``[1, 1, T, S]``, or None for no mask."""
         if (index, window) not in self._masks:
-            self._masks[index, window] = self._made_mask(index, window)
+            piece = self.pieces[index]
+            mask = None
+            if (window is not None and piece.end > window) or (
+                piece.past > 0 and piece.length > 1 and not piece.both_ways
+            ):
+                queries_T1 = torch.arange(piece.past, piece.end, device=self.device)[:, None]
+                queries_T1 = queries_T1[None, None]
+                mask = _seen_keys(queries_T1, piece.end, window, self.device, both_ways=piece.both_ways)
+            self._masks[index, window] = mask
         return self._masks[index, window]
 
-    def _made_mask(self, index: int, window: int | None) -> Tensor | None:
-        device = self._rows_R.device
-        if index < 0:
-            ends = [piece.end for piece in self.pieces]
-            if len(set(ends)) == 1 and (window is None or ends[0] <= window):
-                return None
-            queries = (torch.tensor(ends, device=device) - 1)[:, None, None, None]
-            seen = max(ends)
-        else:
-            piece = self.pieces[index]
-            if (piece.past == 0 or piece.length == 1 or piece.both_ways) and (window is None or piece.end <= window):
-                return None
-            queries = torch.arange(piece.past, piece.end, device=device)[None, None, :, None]
-            seen = piece.end
-        keys_S = torch.arange(seen, device=device)
-        both_ways = index >= 0 and self.pieces[index].both_ways
-        allowed = (keys_S <= queries) | both_ways
-        return allowed if window is None else allowed & (keys_S > queries - window)
+
+def _seen_keys(
+    queries: Tensor, seen: int, window: int | None, device: torch.device, *, both_ways: bool = False
+) -> Tensor:
+    """Return which of the first keys queries at such places see; places ``[..., 1]``, result ``[..., S]``."""
+    keys_S = torch.arange(seen, device=device)
+    allowed = (keys_S <= queries) | both_ways
+    return allowed if window is None else allowed & (keys_S > queries - window)
+
+
+@dataclass(frozen=True, slots=True)
+class _FewEach:
+    """Few new positions of every row, in the order of rows.
+
+    Attributes:
+        rows_F: The row of each.
+        offsets_F: Its place among those of its row.
+        num_rows: R.
+        width: Most of one row, W.
+    """
+
+    rows_F: Tensor  # noqa: N815 - shape suffix
+    offsets_F: Tensor  # noqa: N815 - shape suffix
+    num_rows: int
+    width: int
+
+    @classmethod
+    def of(cls, cache: RaggedCache, pieces: Sequence[Piece], device: torch.device) -> Self | None:
+        """Return those of a pass, or None where it has others."""
+        width = max((piece.length for piece in pieces), default=0)
+        in_order = [piece.rows for piece in pieces] == [(row,) for row in range(len(cache.lengths))]
+        if not in_order or not 0 < width <= _FEW_POSITIONS or any(piece.both_ways for piece in pieces):
+            return None
+        rows = [row for row, piece in enumerate(pieces) for _ in range(piece.length)]
+        offsets = [offset for piece in pieces for offset in range(piece.length)]
+        return cls(torch.tensor(rows).to(device), torch.tensor(offsets).to(device), len(pieces), width)
+
+    def padded(self, values_F: Tensor) -> Tensor:
+        """Return values ``[F, ...]`` as ``[R, W, ...]``, with zeros where a row has fewer."""
+        if len(values_F) == self.num_rows * self.width:
+            return values_F.view(self.num_rows, self.width, *values_F.shape[1:])
+        padded = values_F.new_zeros(self.num_rows, self.width, *values_F.shape[1:])
+        padded[self.rows_F, self.offsets_F] = values_F
+        return padded
+
+    def unpadded(self, values_RW: Tensor) -> Tensor:
+        """Return values ``[R, W, ...]`` as ``[F, ...]``."""
+        if len(self.rows_F) == self.num_rows * self.width:
+            return values_RW.flatten(0, 1)
+        return values_RW[self.rows_F, self.offsets_F]
 
 
 @runtime_checkable

@@ -64,3 +64,52 @@ def test_a_piece_sees_what_stands_before_it(window):
         read.finish()
         start += length
     assert torch.allclose(torch.cat(found), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("window", [None, 3])
+def test_few_positions_of_every_row_see_what_they_would_one_by_one(window):
+    torch.manual_seed(0)
+    widths, pasts = (3, 1, 2), (4, 0, 9)
+
+    def read(lengths, parts, cache):
+        """Attend with the given positions of each row; return what they find, row by row."""
+        pieces = [
+            Piece(len(part), length, (row,)) for row, (length, part) in enumerate(zip(lengths, parts, strict=True))
+        ]
+        one_pass = RaggedPass(cache, pieces, torch.device("cpu"))
+        query, key, value = torch.cat(parts).transpose(0, 1).split((4, 2, 2))
+        found = one_pass.attend(0, query, key, value, scale=None, window=window)
+        assert one_pass.positions().tolist() == [n for piece in pieces for n in range(piece.past, piece.end)]
+        one_pass.finish()
+        return found.split([len(part) for part in parts])
+
+    past = [torch.randn(count, 8, 5) for count in pasts]
+    new = [torch.randn(count, 8, 5) for count in widths]
+    together, alone = RaggedCache([0, 0, 0]), [RaggedCache([0]) for _ in widths]
+    for row, part in enumerate(past):
+        if len(part):
+            one = RaggedPass(together, [Piece(len(part), 0, (row,))], torch.device("cpu"))
+            together.reserve(32)
+            one.attend(0, *part.transpose(0, 1).split((4, 2, 2)), scale=None, window=window)
+            one.finish()
+            read([0], [part], alone[row])
+    found = read(pasts, new, together)
+    for row, part in enumerate(new):
+        singly = [read([pasts[row] + place], [part[place : place + 1]], alone[row])[0] for place in range(len(part))]
+        assert torch.allclose(found[row], torch.cat(singly), atol=1e-6)
+
+
+def test_forgotten_positions_are_written_again():
+    def append(cache, past, numbers):
+        numbers_1FD = torch.tensor(numbers)[None, :, None]
+        read = RaggedPass(cache, [Piece(len(numbers), past, (0,))], torch.device("cpu"))
+        found = read.attend(0, numbers_1FD, numbers_1FD, numbers_1FD, scale=1.0)
+        read.finish()
+        return found
+
+    cache, never = RaggedCache([0]), RaggedCache([0])
+    append(cache, 0, [1.0, 2.0, 8.0, 9.0])
+    append(never, 0, [1.0, 2.0])
+    cache.forget(0, 2)
+    assert cache.lengths == [2]
+    assert torch.equal(append(cache, 2, [3.0]), append(never, 2, [3.0]))
