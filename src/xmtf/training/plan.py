@@ -104,7 +104,7 @@ def plan_training(loaded: LoadedRecipe, gpus: GpuOptions, kernels: Kernels = "gp
 
 
 def rehearse_training(loaded: LoadedRecipe, gpus: GpuOptions, layout: str | None) -> RehearsedTraining:
-    """Rehearse some processes of a layout: the first of the first, the middle and the last pipeline stage.
+    """Rehearse some processes of a layout: the first of the first, the second, the middle and the last pipeline stage.
 
     Args:
         loaded: The recipe.

@@ -74,9 +74,10 @@ def plan(
     if layout is not None and not rehearse:
         raise ConfigError("--layout: applies to rehearsals; give --rehearse too")
     if evaluation:
+        answer, lines = _reading(loaded, options, layout, rehearse=rehearse, show=show)
         if as_json:
-            raise ConfigError("--json: prints layouts of training; omit it, or --evaluation")
-        for line in _reading(loaded, options, layout, rehearse=rehearse, show=show):
+            print_json(answer, indented=True)
+        for line in () if as_json else lines:
             print_text(line)
         return
     if rehearse:
@@ -97,16 +98,22 @@ def plan(
         print_text(line)
 
 
-def _reading(loaded: LoadedRecipe, options: GpuOptions, layout: str | None, *, rehearse: bool, show: int) -> list[str]:
-    """Return the layouts of an evaluation as lines, or a rehearsal of one of them."""
+def _reading(
+    loaded: LoadedRecipe, options: GpuOptions, layout: str | None, *, rehearse: bool, show: int
+) -> tuple[dict[str, object], list[str]]:
+    """Return the layouts of an evaluation, or a rehearsal of one of them, as JSON and as lines."""
     from xmtf.evaluation.layouts import plan_reading, read_dims, rehearse_reading, stored_dtype
     from xmtf.training.plan import shape_of
 
     shape, pool, dtype = partial(shape_of, loaded), options.pool(), stored_dtype(loaded.recipe.evaluation.dtype)
     if rehearse:
         dims = None if layout is None else read_dims(layout, pool.num_gpus)
-        return rehearsed_reading_lines(rehearse_reading(shape, dtype, pool, dims))
-    return reading_lines(plan_reading(shape, dtype, pool), pool, str(dtype).removeprefix("torch."), show)
+        rehearsed = rehearse_reading(shape, dtype, pool, dims)
+        return asdict(rehearsed), rehearsed_reading_lines(rehearsed)
+    layouts, name = plan_reading(shape, dtype, pool), str(dtype).removeprefix("torch.")
+    found = [asdict(each) for each in layouts]
+    best = next((each for each in found if each["fits"]), None)
+    return {"dtype": name, "recommended": best, "layouts": found}, reading_lines(layouts, pool, name, show)
 
 
 def _json(made: LayoutPlan) -> dict[str, object]:

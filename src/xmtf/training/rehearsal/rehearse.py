@@ -66,12 +66,14 @@ class Rehearsal:
 
 
 def stages_to_rehearse(pp: int) -> list[int]:
-    """Return the first, the middle and the last stage of a pipeline, each once.
+    """Return the first, the second, the middle and the last stage of a pipeline, each once.
+
+    The first may have fewer blocks than the second, which has almost as many micro-batches in flight.
 
     >>> stages_to_rehearse(1), stages_to_rehearse(2), stages_to_rehearse(18)
-    ([0], [0, 1], [0, 9, 17])
+    ([0], [0, 1], [0, 1, 9, 17])
     """
-    return sorted({0, pp // 2, pp - 1})
+    return sorted({0, min(1, pp - 1), pp // 2, pp - 1})
 
 
 def rehearse(model: Any, family: Family, recipe: Recipe, layout: Candidate, stage: int) -> Rehearsal:

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from xmtf.cli.app import build_app
+from xmtf.cli.terminal.json_fields import problems
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.parallel.topology.constraints import check_constraints
 from xmtf.parallel.topology.gpus import GpuPool, find_gpu
@@ -216,6 +217,19 @@ def test_the_verb_prints_a_table_and_json():
     answer = json.loads(CliRunner().invoke(build_app("plan"), [*arguments, "--json"]).stdout)
     assert answer["recommended"] in answer["layouts"]
     assert answer["recommended"]["memory"]["total"] < 80e9
+
+
+@pytest.mark.parametrize("more", [(), ("--rehearse", "--layout", "tp=2")])
+def test_an_evaluation_is_planned_as_json(more):
+    arguments = ["plan", str(RECIPES.parent / "demo.yaml"), "--evaluation", "--gpus", "2", *more, "--json"]
+    answer = json.loads(CliRunner().invoke(build_app("plan"), arguments).stdout)
+    assert problems("plan", answer) == []
+    if more:
+        assert answer["layout"]["dims"]["tp"] == 2
+        assert answer["stages"][0]["peak"] > answer["layout"]["weights"]
+    else:
+        assert answer["recommended"] == answer["layouts"][0]
+        assert [each["dims"]["dp_replicate"] for each in answer["layouts"][:2]] == [2, 1]
 
 
 def test_the_table_fits_80_columns(monkeypatch):
