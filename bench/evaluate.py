@@ -6,8 +6,8 @@
 Ways: ``ours``; ``cached`` (ours, made to read prompts into a cache as it does where a model takes no token
 trees); ``repeat`` (t-zero's: prompt repeated per choice, logits of the whole row); ``requests`` (ours by the
 harness's rules: an encoder-decoder's end of text is not scored); ``lm_eval`` (HFLM, where lm-eval is
-installed). One thread, fp32, random weights or those of ``--model``, seeded items. Each way runs in its own
-process, so that peak memory is its own. Prints examples per CPU second, peak memory, how many times as fast
+installed). One thread, fp32 or ``--dtype``, random weights or those of ``--model``, seeded items. Each way runs in
+its own process, so that peak memory is its own. Prints examples per CPU second, peak memory, how many times as fast
 ours is, and the largest difference of scores (``lm_eval`` beside ``requests``, others beside ``ours``).
 
 Cases: ``short`` three choices of 1-3 tokens after prompts of 46-147 tokens (XNLI), ``single`` three
@@ -51,6 +51,9 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=8)
     parser.add_argument("--items", type=int, default=16)
     parser.add_argument("--batch", type=int, default=8, help="rows of a batch of the other ways")
+    parser.add_argument(
+        "--dtype", choices=("float32", "bfloat16"), default="float32", help="of ours, short and lm_eval"
+    )
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--only", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -196,12 +199,15 @@ def run_way(options: argparse.Namespace) -> None:
 
 
 def load_ours(options: argparse.Namespace) -> Ask:
+    import torch
+
     from xmtf.evaluation import rank
     from xmtf.models import load_model
     from xmtf.records import Origin, Request
     from xmtf.tokens import load_tokenizer
 
-    model, tokenizer = load_model(str(options.folder)).model, load_tokenizer(options.folder)
+    model = load_model(str(options.folder), dtype=getattr(torch, options.dtype)).model
+    tokenizer = load_tokenizer(options.folder)
 
     def ask(asked: list[Item]) -> list[list[float]]:
         requests = [Request(p, tuple(c), 0, (), Origin("bench", "", "", i)) for i, (p, c) in enumerate(asked)]
@@ -216,7 +222,7 @@ def load_short(options: argparse.Namespace) -> Ask:
     from short_loops.rank import rank
     from xmtf.tokens import load_tokenizer
 
-    model = transformers.AutoModelForCausalLM.from_pretrained(options.folder).eval()
+    model = transformers.AutoModelForCausalLM.from_pretrained(options.folder, dtype=options.dtype).eval()
     tokenizer = load_tokenizer(options.folder)
 
     def ids(text: str) -> tuple[int, ...]:
@@ -297,7 +303,7 @@ def load_lm_eval(options: argparse.Namespace) -> Ask:
     causal = options.shape != "mt5"
     kind = transformers.AutoModelForCausalLM if causal else transformers.AutoModelForSeq2SeqLM
     model = HFLM(
-        pretrained=kind.from_pretrained(options.folder).eval(),
+        pretrained=kind.from_pretrained(options.folder, dtype=options.dtype).eval(),
         backend="causal" if causal else "seq2seq",
         tokenizer=transformers.AutoTokenizer.from_pretrained(options.folder),
         batch_size=options.batch,

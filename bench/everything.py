@@ -36,6 +36,7 @@ RUNS = (
     ("train-vocabulary", "train.py", "--shape bloom-small --repeats 2"),
     ("rank", "evaluate.py", "--cases short,single,long --items 12 --ways ours,short,repeat,lm_eval"),
     ("rank-templates", "evaluate.py", "--cases templates --items 10 --ways ours,short,lm_eval"),
+    ("rank-bf16", "evaluate.py", "--cases short,single,long,templates --items 12 --ways ours,short --dtype bfloat16"),
     ("generate", "generate.py", ""),
 )
 """Name, script and arguments."""
