@@ -41,7 +41,7 @@ from torch.nn import functional
 from xmtf.errors import ConfigError
 from xmtf.models.bloom import Bloom
 from xmtf.models.hub.model import HubModel
-from xmtf.models.layers.cut import know_whole_logits
+from xmtf.models.layers.cut import OwnVocabulary, know_whole_logits
 from xmtf.models.layers.slicing import planned
 from xmtf.models.layers.tied import SlicedEmbedding
 from xmtf.models.lora import LoraLinear
@@ -108,7 +108,7 @@ def slice_model(model: object, mesh: Mesh) -> StepCasts:
             model.lm_head.weight = _cut(model.lm_head.weight, tensor, 0)
     if not isinstance(model, Bloom) or model.last:
         rows = tensor.slice_of(model.vocab_size)
-        know_whole_logits(model, model.logits, rows, model.vocab_size, tensor.add)
+        know_whole_logits(model, OwnVocabulary(model.logits, rows, tensor.add, tensor.most), model.vocab_size)
     return casts
 
 

@@ -56,8 +56,9 @@ def test_a_batch_is_rehearsed_by_the_code_of_the_engine(tp, pp):
     if pp == 1:
         [one] = rehearsed.stages
         [summed] = one.exchanges
-        passes, blocks, pieces = 2, 6, 1  # the prompts, then their choices; the embedding and two sums a block
-        assert summed.count == passes * (1 + 2 * blocks) + pieces
+        passes, blocks, sums = 2, 6, 3  # the prompts, then their choices; the embedding and two sums a block
+        # over the vocabulary: the greatest logit, the sum of exponentials, what was asked for; never all logits
+        assert summed.count == passes * (1 + 2 * blocks) + sums
 
 
 def test_a_layout_is_read_as_it_is_written():

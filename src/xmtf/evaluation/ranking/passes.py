@@ -18,6 +18,9 @@ vocabulary is gone through in pieces that stay in the processor's cache, with a 
     first        1.0  3.0      3.0       1.135
     second       4.0  2.0      4.0       1.135 * exp(3 - 4) + 1.135
 
+Where the vocabulary is spread over processes, each goes through its own tokens, and maximum, sum and the logits that
+are asked for are exchanged.
+
 Legend: R trees, S positions of prompts, P positions whose logits are computed, H hidden size, V vocabulary, C tokens of
 a piece or positions of a continuation, Q queries, G prompts, K continuations that need a second pass.
 """
@@ -34,6 +37,7 @@ from torch import Tensor
 from xmtf.evaluation.engine.batches import Ids, PromptGroup, common_length, pad_right
 from xmtf.evaluation.engine.forward import continue_state, device_of, read_prompts
 from xmtf.models.interface import CausalModel, EncoderDecoderModel
+from xmtf.models.layers.cut import OwnVocabulary, own_vocabulary
 from xmtf.models.layers.trees import ForestReader, PromptForestReader, PromptRows, Trees
 
 __all__ = ["ChoiceScore", "TreeGroup", "build_tree", "score_cached", "score_trees", "tree_batches", "tree_groups"]
@@ -407,14 +411,19 @@ def _token_scores(
     rows_Q, sought_Q = positions_Q[order_Q], tokens_Q[order_Q]
     maximum_P = hidden_PH.new_full((len(hidden_PH),), -torch.inf, dtype=torch.float32)
     total_P = torch.zeros_like(maximum_P)
-    found_Q = torch.empty(len(sought_Q), dtype=torch.float32, device=hidden_PH.device)
-    for start, logits_PC in _pieces(model, hidden_PH):
+    found_Q = torch.zeros(len(sought_Q), dtype=torch.float32, device=hidden_PH.device)
+    own = own_vocabulary(model)
+    for start, logits_PC in _pieces(model, own, hidden_PH):
         end = start + logits_PC.shape[1]
         low, high = (int(torch.searchsorted(sought_Q, edge)) for edge in (start, end))
         found_Q[low:high] = logits_PC[rows_Q[low:high], sought_Q[low:high] - start]
         higher_P = torch.maximum(maximum_P, logits_PC.amax(dim=1))
         total_P = total_P * torch.exp(maximum_P - higher_P) + logits_PC.sub_(higher_P[:, None]).exp_().sum(dim=1)
         maximum_P = higher_P
+    if own is not None:  # each process has the numbers of its tokens
+        highest_P = own.most(maximum_P.clone())
+        total_P = own.add(total_P * torch.exp(maximum_P - highest_P))
+        found_Q, maximum_P = own.add(found_Q), highest_P
     normalizer_P = maximum_P + total_P.log()
     scores_Q, greedy_Q = torch.empty_like(found_Q), torch.empty_like(found_Q, dtype=torch.bool)
     scores_Q[order_Q] = found_Q - normalizer_P[rows_Q]
@@ -422,10 +431,16 @@ def _token_scores(
     return scores_Q, greedy_Q
 
 
-def _pieces(model: CausalModel | EncoderDecoderModel, hidden_PH: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Yield the first token of each piece and its fp32 logits ``[P, C]``, which may be overwritten."""
+def _pieces(
+    model: CausalModel | EncoderDecoderModel, own: OwnVocabulary | None, hidden_PH: Tensor
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield the first token of each piece and its fp32 logits ``[P, C]``, which may be overwritten.
+
+    Of a vocabulary that is spread over processes, the pieces of this one's tokens.
+    """
     width = _CPU_PIECE
     if hidden_PH.device.type != "cpu":
         width = max(width, _DEVICE_LOGITS // len(hidden_PH))
-    for start in range(0, model.vocab_size, width):
-        yield start, model.logits(hidden_PH, slice(start, start + width)).float()
+    tokens, logits = (slice(0, model.vocab_size), model.logits) if own is None else (own.tokens, own.logits)
+    for start in range(0, tokens.stop - tokens.start, width):
+        yield tokens.start + start, logits(hidden_PH, slice(start, start + width)).float()

@@ -1,8 +1,8 @@
 """A BLOOM whose blocks lie in several processes, as those see it that only read it.
 
 Every process asks the same, in the same order. One stage after the other computes, and all get its hidden states;
-the last stage's head gives everybody the logits. So each process finds the numbers of one that has the whole model, in
-the time of one: while a stage computes, the others wait.
+the last stage's head gives everybody the logits, or sums over them. So each process finds the numbers of one that has
+the whole model, in the time of one: while a stage computes, the others wait.
 
 ::
 
@@ -24,7 +24,7 @@ from torch import Tensor
 from xmtf.models.bloom.model import Bloom
 from xmtf.models.interface import Cache
 from xmtf.models.layers.cache import DecoderCache
-from xmtf.models.layers.cut import read_whole
+from xmtf.models.layers.cut import OwnVocabulary, own_vocabulary, read_whole
 
 __all__ = ["StagedBloom", "StagedCache"]
 
@@ -103,6 +103,19 @@ class StagedBloom:
             logits = hidden_PH.new_empty(*hidden_PH.shape[:-1], stop - start, dtype=torch.float32)
         return self._share(logits, self._size - 1)
 
+    @property
+    def own_vocabulary(self) -> OwnVocabulary:
+        """The last stage's part of the vocabulary; what that has added up is given to all, who have none."""
+        last = self._parts[-1]
+        own = OwnVocabulary(last.logits, slice(0, self.vocab_size if last.last else 0), _alone, _alone)
+        if last.last:
+            own = own_vocabulary(last) or own
+
+        def given(of: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+            return lambda tensor: self._share(of(tensor), self._size - 1)
+
+        return OwnVocabulary(own.logits, own.tokens, given(own.add), given(own.most))
+
     def parameters(self) -> Iterator[Tensor]:
         """Return what is held here; the embedding of a process that has both ends twice."""
         return (parameter for part in self._parts for parameter in part.parameters())
@@ -121,3 +134,7 @@ class StagedBloom:
     def _dtype(self) -> torch.dtype:
         """What hidden states are: norms and residual stream are in the format of the weights, under autocast too."""
         return self.head_weight().dtype
+
+
+def _alone(tensor: Tensor) -> Tensor:
+    return tensor

@@ -1,7 +1,8 @@
 """Models whose weights are spread over processes, as those see them that only read them.
 
 A sliced model gives the logits of its own rows of the head, as training wants them. While it is :func:`read_whole`, it
-gives those of the whole vocabulary, put together from all processes. What reads blocks otherwise than through the
+gives those of the whole vocabulary, put together from all processes; what needs only sums over the vocabulary computes
+those of its own tokens (:func:`own_vocabulary`) and exchanges the sums. What reads blocks otherwise than through the
 model's own passes (trees, rows without padding) does not know of slices, nor are FSDP2's shards gathered for it.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,11 +18,41 @@ from torch import Tensor, nn
 
 from xmtf.models.interface import Model
 
-__all__ = ["cut_fault", "held_numbers", "keep_whole", "know_whole_logits", "read_whole"]
+__all__ = [
+    "OwnVocabulary",
+    "cut_fault",
+    "held_numbers",
+    "keep_whole",
+    "know_whole_logits",
+    "own_vocabulary",
+    "read_whole",
+]
 
 _WHOLE = "whole_logits"
-Own = Callable[[Tensor, slice], Tensor]
-"""Logits of chosen hidden states, of a range of this process's own rows of the head."""
+_OWN = "own_vocabulary"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnVocabulary:
+    """The tokens whose logits a process computes, of a vocabulary that is spread over several.
+
+    Attributes:
+        logits: Returns logits of chosen hidden states, of a range of its own rows of the head.
+        tokens: Which of the vocabulary its rows are.
+        add: Adds up a tensor over the processes, in place.
+        most: Takes the greatest of each number over the processes, in place.
+    """
+
+    logits: Callable[[Tensor, slice], Tensor]
+    tokens: slice
+    add: Callable[[Tensor], Tensor]
+    most: Callable[[Tensor], Tensor]
+
+
+def own_vocabulary(model: object) -> OwnVocabulary | None:
+    """Return this process's share of a vocabulary that is spread over several, or None where each has the whole."""
+    own: OwnVocabulary | None = getattr(model, _OWN, None)
+    return own
 
 
 def cut_fault(model: Model) -> str | None:
@@ -33,7 +65,7 @@ def cut_fault(model: Model) -> str | None:
     return None
 
 
-def know_whole_logits(model: nn.Module, own: Own, rows: slice, num_rows: int, add: Callable[[Tensor], Tensor]) -> None:
+def know_whole_logits(model: nn.Module, own: OwnVocabulary, num_rows: int) -> None:
     """Tell a sliced model how the logits of the whole vocabulary are computed, in every process alike.
 
     ::
@@ -43,23 +75,23 @@ def know_whole_logits(model: nn.Module, own: Own, rows: slice, num_rows: int, ad
 
     Args:
         model: The sliced model.
-        own: Computes logits of its own rows.
-        rows: Which of the whole are its own.
+        own: This process's share.
         num_rows: Of the whole.
-        add: Adds up a tensor over the processes, in place.
     """
 
     def logits(hidden_PH: Tensor, tokens: slice | None = None) -> Tensor:
         start, stop, _ = (tokens or slice(None)).indices(num_rows)
-        first, last = max(start, rows.start), min(stop, rows.stop)
-        part = own(hidden_PH, slice(max(0, first - rows.start), max(0, last - rows.start)))
+        begin = own.tokens.start
+        first, last = max(start, begin), min(stop, own.tokens.stop)
+        part = own.logits(hidden_PH, slice(max(0, first - begin), max(0, last - begin)))
         whole = torch.zeros(*part.shape[:-1], stop - start, dtype=part.dtype, device=part.device)
         if last > first:
             whole[..., first - start : last - start] = part
-        return add(whole)
+        return own.add(whole)
 
     setattr(model, "sliced", True)  # noqa: B010 - a model of either family
     setattr(model, _WHOLE, logits)
+    setattr(model, _OWN, own)
 
 
 def keep_whole(model: object) -> bool:
