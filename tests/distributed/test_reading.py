@@ -150,7 +150,9 @@ def measured(rank, port, folder, out, dies):
     os.environ |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "GLOO_SOCKET_IFNAME": "lo"}
     torch.set_num_threads(1)
     number = 0
-    with processes_of_torchrun().joined(EvaluationParallel(tp=2), "cpu", Timeouts(silence=3)) as processes:
+    with processes_of_torchrun().joined(
+        EvaluationParallel(tp=2), "cpu", Timeouts(silence=3), out / "flight"
+    ) as processes:
         model, _ = read_part(folder, processes)
         journal = open_journal(out, "identity", processes)
         requests = {request_key(each): each for each in RANKED}
@@ -188,6 +190,8 @@ def test_answers_survive_a_process_that_is_killed_and_the_others_end(tmp_path, c
     assert said.count("process 1 (") == 1
     # By the exchange that fails, or, on a busy machine, by its silence.
     assert re.search(r"(gives|gave) no sign of life.*, the last at .*; the same command resumes", said)
+    assert f"(last exchanges of each process: {out / 'flight'})" in said
+    assert (out / "flight" / "rank_0").stat().st_size > 0
     assert len(Journal(out, "identity")) == 1
     assert evaluated(tmp_path / "model", out, dies=False) == [0, 0]
     assert [(out / f"asked-{rank}").read_text() for rank in (0, 1)] == ["1", "1"]

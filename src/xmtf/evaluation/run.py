@@ -99,7 +99,8 @@ def evaluate_setup(
     setup: Setup, *, model: str, label: str, out: Path, processes: Processes = ALONE, replace: bool = False
 ) -> Manifest:
     """Measure a model; as :func:`evaluate`, from a setup that need not come from a recipe."""
-    with processes.joined(setup.parallel, setup.device, setup.timeouts) as together:
+    flight = out.with_name(f".{out.name}.flight")  # the folder of results is not touched before it is checked
+    with processes.joined(setup.parallel, setup.device, setup.timeouts, flight) as together:
         return _evaluate(setup, model, label, out, together, replace=replace)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -78,11 +79,11 @@ class PartReader:
 
 @contextmanager
 def joined(
-    parallel: EvaluationParallel, copies: int, device: str, timeouts: Timeouts
+    parallel: EvaluationParallel, copies: int, device: str, timeouts: Timeouts, flight: Path | None = None
 ) -> Iterator[tuple[Ranks, PartReader | None]]:
     """Join the processes that ``torchrun`` started; yield them, and what reads their parts where the model is cut.
 
     Arguments and errors as of :func:`xmtf.parallel.topology.joining.joined_to_read`.
     """
-    with joined_to_read(parallel, copies, device, timeouts) as (ranks, mesh):
+    with joined_to_read(parallel, copies, device, timeouts, flight) as (ranks, mesh):
         yield ranks, None if mesh is None else PartReader(mesh)

@@ -16,6 +16,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from xmtf.errors import ConfigError
@@ -54,13 +55,16 @@ class Processes:
     reader: PartReader | None = None
 
     @contextmanager
-    def joined(self, parallel: EvaluationParallel, device: str, timeouts: Timeouts) -> Iterator[Processes]:
+    def joined(
+        self, parallel: EvaluationParallel, device: str, timeouts: Timeouts, flight: Path | None = None
+    ) -> Iterator[Processes]:
         """Meet the others for the block; from then on they can wait for each other.
 
         Args:
             parallel: How the model is cut.
             device: As in a recipe.
             timeouts: How long they wait for each other.
+            flight: Folder for what torch's flight recorders held, where they lose each other.
 
         Raises:
             ConfigError: The processes do not make whole copies of the model.
@@ -77,7 +81,7 @@ class Processes:
             raise SystemExit(2) from None  # one of them says so
         from xmtf.evaluation.engine.part import joined  # a second of torch that one process does not need
 
-        with joined(parallel, copies, device, timeouts) as (ranks, reader):
+        with joined(parallel, copies, device, timeouts, flight) as (ranks, reader):
             yield replace(self, ranks=ranks, reader=reader)
 
     @property

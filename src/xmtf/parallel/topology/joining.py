@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -25,7 +26,7 @@ def reading_dims(parallel: EvaluationParallel, copies: int) -> ParallelDims:
 
 @contextmanager
 def joined_to_read(
-    parallel: EvaluationParallel, copies: int, device: str, timeouts: Timeouts
+    parallel: EvaluationParallel, copies: int, device: str, timeouts: Timeouts, flight: Path | None = None
 ) -> Iterator[tuple[Ranks, Mesh | None]]:
     """Join the processes that ``torchrun`` started, for the block; yield them, and by axis where the model is cut.
 
@@ -34,12 +35,13 @@ def joined_to_read(
         copies: Of the model, over all processes.
         device: As in a recipe.
         timeouts: How long they wait for each other.
+        flight: Folder for torch's flight recorders, where they lose each other.
 
     Raises:
         ConfigError: This machine has fewer GPUs than processes.
         LostProcessError: Another process ended, hangs or came too late; in one process, the others end silently.
     """
     dims = reading_dims(parallel, copies)
-    with all_processes(device, timeouts, resumes=_RESUMES) as ranks:
+    with all_processes(device, timeouts, flight, resumes=_RESUMES) as ranks:
         kind = choose_device(device, "training.device").type
         yield ranks, mesh_of(dims, ranks, torch.device(kind)) if dims.splits else None

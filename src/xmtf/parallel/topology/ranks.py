@@ -181,19 +181,21 @@ def all_processes(
         _record_exchanges(flight)
     store, rank, size = next(rendezvous("env://", timeout=timedelta(seconds=timeouts.start)))
     attempt = PrefixStore(f"xmtf/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
-    with Peers(rank, size, cast(Store, PrefixStore("peers", attempt)), timeouts, flight, resumes) as peers:
-        torch.distributed.init_process_group(
-            "cpu:gloo,cuda:nccl" if on_gpus else "gloo",
-            store=PrefixStore("groups", attempt),
-            rank=rank,
-            world_size=size,
-            timeout=timedelta(seconds=timeouts.step),
-        )
-        yield Ranks(rank, size, peers=peers)
-    torch.distributed.destroy_process_group()
-    if flight is not None and rank == 0:
-        with suppress(OSError):  # of a run that went well there is nothing in it
-            flight.rmdir()
+    try:
+        with Peers(rank, size, cast(Store, PrefixStore("peers", attempt)), timeouts, flight, resumes) as peers:
+            torch.distributed.init_process_group(
+                "cpu:gloo,cuda:nccl" if on_gpus else "gloo",
+                store=PrefixStore("groups", attempt),
+                rank=rank,
+                world_size=size,
+                timeout=timedelta(seconds=timeouts.step),
+            )
+            yield Ranks(rank, size, peers=peers)
+        torch.distributed.destroy_process_group()
+    finally:
+        if flight is not None and rank == 0:
+            with suppress(OSError):  # unless processes lost each other there is nothing in it
+                flight.rmdir()
 
 
 def _record_exchanges(flight: Path) -> None:
