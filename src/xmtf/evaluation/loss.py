@@ -26,6 +26,7 @@ from xmtf.evaluation.asking.journal import answer_missing, plan_name, request_ke
 from xmtf.evaluation.asking.subject import load_subject, say_special_texts
 from xmtf.evaluation.asking.waiting import waiting_answers
 from xmtf.evaluation.engine.answer import Answer
+from xmtf.evaluation.engine.processes import require_one_process
 from xmtf.evaluation.harness.texts import answer_texts
 from xmtf.evaluation.suites.setup import Setup
 from xmtf.files import read_manifest
@@ -98,8 +99,9 @@ def mixture_loss(
 
     Raises:
         DataError: Not a mixture.
-        ConfigError: The part has no rows, or ``out`` already exists.
+        ConfigError: The part has no rows, ``out`` already exists, or there are several processes.
     """
+    require_one_process("evaluate loss")
     new_file(out, replace=replace)
     requests = {language: rows for language, rows in _requests(mixture, part, limit) if rows}
     if not requests:
@@ -152,8 +154,9 @@ def text_loss(
 
     Raises:
         SourceError: A file cannot be read, or has no text.
-        ConfigError: ``out`` already exists.
+        ConfigError: ``out`` already exists, or there are several processes.
     """
+    require_one_process("evaluate loss")
     new_file(out, replace=replace)
     texts = {str(path): _texts(path)[:limit] for path in files}
     subject = load_subject(setup, model, model)

@@ -21,6 +21,7 @@ from xmtf.errors import ConfigError, SourceError
 from xmtf.evaluation.asking.subject import load_subject, say_special_texts
 from xmtf.evaluation.asking.waiting import waiting_answers
 from xmtf.evaluation.engine.answer import Answer
+from xmtf.evaluation.engine.processes import require_one_process
 from xmtf.evaluation.harness.texts import answer_texts
 from xmtf.evaluation.suites.setup import Setup
 from xmtf.execution import warn
@@ -135,8 +136,10 @@ def parallel_bits(
         replace: Whether a file that is there is overwritten.
 
     Raises:
-        ConfigError: ``relative_to`` is not among the languages, no sentence is left, or ``out`` already exists.
+        ConfigError: ``relative_to`` is not among the languages, no sentence is left, ``out`` already exists, or there
+            are several processes.
     """
+    require_one_process("evaluate loss")
     new_file(out, replace=replace)
     reference = next(iter(texts)) if relative_to is None else normalize_language(relative_to, "--relative-to")
     if reference not in texts:

@@ -11,6 +11,7 @@ from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.engine.encoding import PromptRules
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.loss import loss_lines, mixture_loss, summarize, text_loss
+from xmtf.evaluation.parallel_bits import parallel_bits
 from xmtf.evaluation.suites.setup import Setup
 from xmtf.files import Manifest, write_manifest
 from xmtf.recipe.schema import Evaluation
@@ -156,3 +157,17 @@ def test_texts_that_cannot_be_read_are_one_line(tmp_path, name, content, message
     (tmp_path / name).write_bytes(content)
     with pytest.raises(SourceError, match=rf"{name}: {message}"):
         text_loss(Setup(Evaluation(), Catalogue({})), [tmp_path / name], model="none")
+
+
+@pytest.mark.parametrize(("rank", "refused"), [("0", ConfigError), ("1", SystemExit)])
+def test_several_processes_are_refused_by_the_first(monkeypatch, tmp_path, rank, refused):
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    setup = Setup(Evaluation(), Catalogue({}))
+    for measure in (
+        lambda: mixture_loss(setup, tmp_path, model="none"),
+        lambda: text_loss(setup, [tmp_path / "a.txt"], model="none"),
+        lambda: parallel_bits(setup, {"en": ["a"]}, model="none"),
+    ):
+        with pytest.raises(refused, match="start it without torchrun" if rank == "0" else "2"):
+            measure()

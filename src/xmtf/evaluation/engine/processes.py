@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from xmtf.parallel.topology.mesh import Mesh
     from xmtf.parallel.topology.ranks import Ranks
 
-__all__ = ["ALONE", "Processes", "processes_of_torchrun"]
+__all__ = ["ALONE", "Processes", "processes_of_torchrun", "require_one_process"]
 
 Item = TypeVar("Item")
 
@@ -158,6 +158,22 @@ def processes_of_torchrun() -> Processes:
     """Return what ``torchrun`` says of this process in its environment; without it, the process is alone."""
     rank, size, local = (int(os.environ.get(name, default)) for name, default in _VARIABLES)
     return Processes(rank, size, local)
+
+
+def require_one_process(what: str) -> None:
+    """Refuse several processes for what one computes: each would do all of it, and write the same file.
+
+    Raises:
+        ConfigError: ``torchrun`` started several; in the first, the others end silently.
+    """
+    processes = processes_of_torchrun()
+    if processes.size == 1:
+        return
+    if not processes.is_first:
+        raise SystemExit(2)
+    raise ConfigError(
+        f"{what}: computes in one process, and torchrun started {processes.size}; start it without torchrun"
+    )
 
 
 _VARIABLES = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
