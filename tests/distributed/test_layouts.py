@@ -21,6 +21,19 @@ def test_bloom_with_adamw(processes, tmp_path, layout):
     check(processes, tmp_path, "bloom", layout)
 
 
+@pytest.mark.parametrize(("layout", "precision"), [("PP x2", "fp32"), ("PP x2", "bf16"), ("TP x PP x4", "bf16_pure")])
+def test_zero_bubble_has_the_numbers_of_1f1b_bit_for_bit(processes, tmp_path, layout, precision):
+    plain, zero = (
+        processes(size(layout), losses, tmp_path, "bloom", name, 3, precision=precision)
+        for name in (layout, f"zero bubble {layout}")
+    )
+    assert plain == zero
+
+
+def test_zero_bubble_with_a_micro_batch_more_than_there_are_stages(processes, tmp_path):
+    check(processes, tmp_path, "bloom", "zero bubble PP x2", global_batch_rows=3)
+
+
 @pytest.mark.parametrize("layout", ["FSDP2 x2", "TP x2", "FSDP2 x TP x4"])
 def test_mt5_with_adafactor_and_z_loss(processes, tmp_path, layout):
     adafactor = {"name": "adafactor", "learning_rate": 0.01}

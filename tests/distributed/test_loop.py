@@ -16,6 +16,9 @@ from xmtf.parallel.topology.mesh import resolve_dims
 from xmtf.parallel.topology.parallel_dims import ParallelDims
 from xmtf.parallel.topology.ranks import ALONE
 from xmtf.training.checkpoint import checkpoint
+from xmtf.training.start import adapt_model
+
+ZERO_BUBBLE = {"parallel": {"schedule": "zero_bubble"}}
 
 
 def run_whole(ranks, folder, layout, validation_rows=6, **training):
@@ -30,7 +33,8 @@ def events(folder, kind):
 
 # 5 rows: one of two data-parallel processes has fewer, and a round of two micro-batches through stages is not full
 @pytest.mark.parametrize(
-    ("layout", "rows"), [("FSDP2 x TP x4", 6), ("interleaved PP x2", 5), ("FSDP2 x PP x4", 5), ("FSDP2 x3", 1)]
+    ("layout", "rows"),
+    [("FSDP2 x TP x4", 6), ("interleaved PP x2", 5), ("zero bubble PP x2", 5), ("FSDP2 x PP x4", 5), ("FSDP2 x3", 1)],
 )
 def test_validation_is_that_of_one_process(processes, tmp_path, layout, rows):
     run_whole(ALONE, tmp_path / "alone", "single", rows)
@@ -91,6 +95,26 @@ def test_a_killed_worker_loses_nothing(processes, tmp_path, layout):
         ("bloom", {"micro_batch_rows": 12}, ParallelDims(pp=2), "1 micro-batches do not fill 2 stages"),
         ("bloom", {"micro_batch_rows": 5}, ParallelDims(dp_shard=2), "6 rows of each of 2 processes are not divisible"),
         ("bloom", {"global_batch_rows": 9}, ParallelDims(dp_replicate=2), "9 rows are not divisible among 2 processes"),
+        ("bloom", ZERO_BUBBLE | {"global_batch_rows": 5}, ParallelDims(pp=2), "5 micro-batches do not fill 2 stages"),
+        (
+            "bloom",
+            ZERO_BUBBLE,
+            ParallelDims(pp=2, dp_shard=2),
+            "`zero_bubble` does not go with training.parallel.dp_shard",
+        ),
+        (
+            "bloom",
+            ZERO_BUBBLE | {"activation_checkpointing": True},
+            ParallelDims(pp=2),
+            "`zero_bubble` does not go with training.activation_checkpointing, which recomputes",
+        ),
+        (
+            "bloom",
+            ZERO_BUBBLE | {"attention": "flex"},
+            ParallelDims(pp=2),
+            r"does not go with training.attention.*`flex`",
+        ),
+        ("bloom", ZERO_BUBBLE | {"model": {"lora": {"rank": 4}}}, ParallelDims(pp=2), "model.lora"),
     ],
 )
 def test_layouts_that_do_not_fit_are_refused_in_one_line(architecture, training, shape, said):
@@ -98,6 +122,7 @@ def test_layouts_that_do_not_fit_are_refused_in_one_line(architecture, training,
     from xmtf.models import SpecialTokens, build_model
 
     model = build_model(recipe.model, vocab_size=300, special=SpecialTokens(pad=0, eos=1), seed=0, device="meta")
+    adapt_model(model, recipe.model, seed=0)
     with pytest.raises(ConfigError, match=said) as caught:
         check_constraints(model, recipe.training, shape)
     assert "\n" not in str(caught.value)

@@ -166,6 +166,7 @@ def read_layout(text: str, recipe: Recipe, num_gpus: int, planner: Planner | Non
         gpu=True,
         stages_per_rank=keys.get("stages", 1),
         zero=keys.get("zero", training.parallel.zero or 3),
+        zero_bubble=keys.get("pp", 1) > 1 and training.parallel.schedule == "zero_bubble",
     )
     if planner is None or "zero" in keys or training.parallel.zero is not None:
         return layout

@@ -92,6 +92,8 @@ def _violations(model: Any, training: Training, shape: ParallelDims) -> Iterator
     yield from _rows(training, shape.data)
     if shape.pp > 1:
         yield from _stages(model.config.num_layers, training, shape)
+        if training.parallel.schedule == "zero_bubble":
+            yield from _two_backward_passes(training, shape, adapted=frozen)
     if training.activation_checkpointing and isinstance(model, HubNetwork) and model.cannot_recompute:
         yield model.cannot_recompute
 
@@ -140,15 +142,31 @@ def _hub_slices(model: HubNetwork, tp: int, words: _Words) -> Iterator[str]:
 
 
 def _stages(num_layers: int, training: Training, shape: ParallelDims) -> Iterator[str]:
-    interleaved = training.parallel.schedule == "interleaved"
-    stages = shape.pp * (training.parallel.stages_per_rank if interleaved else 1)
+    rounds = training.parallel.schedule != "1f1b"
+    stages = shape.pp * training.parallel.stages_each
     yield from _too_many_stages(num_layers, stages, _TRAINING)
     micro = num_micro_batches(training, shape.data) // shape.data
-    if micro < shape.pp or (interleaved and micro % (micro // shape.pp)):
+    if micro < shape.pp or (rounds and micro % (micro // shape.pp)):
         yield (
             f"training.parallel.pp: {micro} micro-batches do not fill {shape.pp} stages; set global_batch_rows and "
             f"micro_batch_rows such that each data-parallel process has a multiple of {shape.pp}"
         )
+
+
+def _two_backward_passes(training: Training, shape: ParallelDims, *, adapted: bool) -> Iterator[str]:
+    """Refuse what does not go with backward passes in two parts: first gradients of inputs, later those of weights."""
+    found = {
+        "training.activation_checkpointing": (
+            "recomputes activations in both parts",
+            training.activation_checkpointing,
+        ),
+        "training.parallel.dp_shard": ("has let go of a block's weights before the second part", shape.dp_shard > 1),
+        "training.attention": ("is compiled for one part (`flex`)", training.attention == "flex"),
+        "model.lora": ("has hardly any gradients of weights to move into the bubble", adapted),
+    }
+    for key, (reason, asked) in found.items():
+        if asked:
+            yield f"training.parallel.schedule: `zero_bubble` does not go with {key}, which {reason}; use `1f1b`"
 
 
 def _too_many_stages(num_layers: int, stages: int, words: _Words) -> Iterator[str]:

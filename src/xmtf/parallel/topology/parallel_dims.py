@@ -59,17 +59,22 @@ def stage_blocks(num_blocks: int, num_stages: int) -> list[range]:
 
 
 @cache
-def in_flight(rank: int, pp: int, num_micro: int, stages_per_rank: int = 1) -> frozenset[tuple[int, ...]]:
+def in_flight(
+    rank: int, pp: int, num_micro: int, stages_per_rank: int = 1, *, zero_bubble: bool = False
+) -> frozenset[tuple[int, ...]]:
     """Return how many micro-batches each stage of a process holds between forward and backward pass, at any time.
 
-    With one stage (1F1B) at most as many as stages follow, itself included. Interleaved, a process runs each stage for
-    a round of micro-batches in turn, and after a start one forward pass and one backward pass alternate:
+    With one stage (1F1B) at most as many as stages follow, itself included. Zero bubble computes gradients of weights
+    the later the fewer stages follow, and every stage holds as many as there are stages. Interleaved, a process runs
+    each stage for a round of micro-batches in turn, and after a start one forward and one backward pass alternate:
 
     >>> in_flight(0, 4, num_micro=16), in_flight(3, 4, num_micro=16)
     (frozenset({(4,)}), frozenset({(1,)}))
     >>> sorted(in_flight(1, 2, num_micro=4, stages_per_rank=2))
     [(1, 0), (2, 0), (2, 1), (3, 0)]
     """
+    if zero_bubble:
+        return frozenset({(min(pp, num_micro),)})
     if stages_per_rank == 1:
         return frozenset({(min(pp - rank, num_micro),)})
     a_round = num_micro // max(1, num_micro // pp)

@@ -28,14 +28,20 @@ class Parallel(Section):
     """Processes that hold slices of every matrix (BLOOM, mT5); divides the attention heads."""
     pp: Annotated[int, affects(training="rounding")] = Field(default=1, ge=1)
     """Processes that hold consecutive blocks, as pipeline stages (BLOOM)."""
-    schedule: Annotated[Literal["1f1b", "interleaved"], affects(training="rounding")] = "1f1b"
-    """Order of forward and backward passes in a pipeline."""
+    schedule: Annotated[Literal["1f1b", "interleaved", "zero_bubble"], affects(training="rounding")] = "1f1b"
+    """Order of forward and backward passes in a pipeline. `zero_bubble` computes gradients of weights while it would
+    wait: a third of the bubble of `1f1b`, and every stage keeps as many micro-batches as the first."""
     stages_per_rank: Annotated[int, affects(training="rounding")] = Field(default=2, ge=2)
     """Stages of each process with `interleaved`: more shorten the bubble and lengthen the communication."""
     zero: Annotated[Literal[1, 3] | None, affects(training="rounding")] = None
     """What `dp_shard` shards. `3`: weights and gradients too, gathered and added up for every micro-batch; `1`: the
     optimizer alone, so blocks are gathered and gradients added up once a step, for the memory of whole ones.
     Default the faster one that fits, by the model of time of `xmtf plan`, which lists both; `3` on CPUs."""
+
+    @property
+    def stages_each(self) -> int:
+        """Pipeline stages of each process."""
+        return self.stages_per_rank if self.schedule == "interleaved" else 1
 
 
 class EvaluationParallel(Section):

@@ -92,7 +92,9 @@ def prepare(model: Any, recipe: Recipe) -> None:
     model.accumulate_in_place = True
     model.activation_checkpointing = training.activation_checkpointing
     if isinstance(model, Bloom):
-        model.attention = choose_attention(training.attention, choose_device(training.device, "training.device"))
+        split = training.parallel.pp > 1 and training.parallel.schedule == "zero_bubble"
+        wanted = "sdpa" if split and training.attention == "auto" else training.attention  # flex is compiled
+        model.attention = choose_attention(wanted, choose_device(training.device, "training.device"))
     for parameter in model.parameters():
         parameter.grad = None
 

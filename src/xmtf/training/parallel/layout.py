@@ -229,8 +229,7 @@ def _early_sums(parts: list[Any], mesh: Mesh) -> EarlySums | None:
 
 
 def _stages(model: Bloom, training: Training, mesh: Mesh) -> list[Bloom]:
-    parallel = training.parallel
-    return own_stages(model, parallel.stages_per_rank if parallel.schedule == "interleaved" else 1, mesh.pipe)
+    return own_stages(model, training.parallel.stages_each, mesh.pipe)
 
 
 def _tied(parts: list[Any]) -> nn.Parameter | None:

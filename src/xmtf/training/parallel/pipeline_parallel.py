@@ -18,7 +18,12 @@ import torch
 from torch import Tensor
 from torch.distributed import P2POp, batch_isend_irecv
 from torch.distributed.fsdp import FSDPModule
-from torch.distributed.pipelining import PipelineStage, Schedule1F1B, ScheduleInterleaved1F1B
+from torch.distributed.pipelining import (
+    PipelineStage,
+    Schedule1F1B,
+    ScheduleInterleaved1F1B,
+    ScheduleInterleavedZeroBubble,
+)
 
 from xmtf.models.bloom.staged import StagedBloom
 from xmtf.models.torch_private import stage_backward
@@ -192,10 +197,12 @@ class Pipeline:
         self._stages = stages
         # The objective has already divided by the targets of the global batch: torch must not divide again.
         options: dict[str, Any] = {"loss_fn": self._loss, "scale_grads": False}
-        if self.training.parallel.schedule == "interleaved":
-            self._schedule = ScheduleInterleaved1F1B(list(stages), len(batches), **options)
-        else:
+        name = self.training.parallel.schedule
+        if name == "1f1b":
             self._schedule = Schedule1F1B(stages[0], len(batches), **options)
+        else:
+            made = ScheduleInterleaved1F1B if name == "interleaved" else ScheduleInterleavedZeroBubble
+            self._schedule = made(list(stages), len(batches), **options)
         self._shape = shape
         return self._schedule
 

@@ -25,6 +25,7 @@ class Candidate:
         gpu: Attention in one kernel.
         stages_per_rank: Pipeline stages of each process: 1, or more that are interleaved.
         zero: What ``dp_shard`` shards: 3, or 1 for the optimizer alone.
+        zero_bubble: Whether pipelines compute gradients of weights while they would wait.
     """
 
     dims: ParallelDims
@@ -33,6 +34,7 @@ class Candidate:
     gpu: bool = False
     stages_per_rank: int = 1
     zero: int = 3
+    zero_bubble: bool = False
 
     @classmethod
     def of(cls, recipe: Recipe, dims: ParallelDims | None = None) -> Candidate:
@@ -40,9 +42,19 @@ class Candidate:
         training, shape = recipe.training, dims or ParallelDims()
         rows = min(training.micro_batch_rows, max(1, training.global_batch_rows // shape.data))
         gpu = training.device == "cuda" or (training.device == "auto" and torch.cuda.is_available())
-        interleaved = shape.pp > 1 and training.parallel.schedule == "interleaved"
-        stages = training.parallel.stages_per_rank if interleaved else 1
-        return cls(shape, rows, training.activation_checkpointing, gpu, stages, training.parallel.zero or 3)
+        stages = training.parallel.stages_each if shape.pp > 1 else 1
+        zero_bubble = shape.pp > 1 and training.parallel.schedule == "zero_bubble"
+        zero = training.parallel.zero or 3
+        return cls(shape, rows, training.activation_checkpointing, gpu, stages, zero, zero_bubble)
+
+    @property
+    def waiting(self) -> float:
+        """Micro-batches that a process could compute while it waits in a step.
+
+        Zero bubble waits for the forward pass and for gradients of inputs less those of weights: a third of a
+        micro-batch where the three take as long as each other (ZB-H1, Qi et al. 2023).
+        """
+        return (self.dims.pp - 1) / self.stages_per_rank / (3 if self.zero_bubble else 1)
 
     def num_micro(self, training: Training) -> int:
         """Return the micro-batches of each data-parallel process in a step."""
@@ -55,6 +67,8 @@ class Candidate:
             parallel |= {"zero": self.zero}
         if self.stages_per_rank > 1:
             parallel |= {"schedule": "interleaved", "stages_per_rank": self.stages_per_rank}
+        if self.zero_bubble:
+            parallel |= {"schedule": "zero_bubble"}
         return training.model_copy(
             update={
                 "parallel": training.parallel.model_copy(update=parallel),
@@ -81,6 +95,7 @@ class Candidate:
 
     def __str__(self) -> str:
         interleaved = f", {self.stages_per_rank} stages each" if self.stages_per_rank > 1 else ""
+        interleaved = ", zero bubble" if self.zero_bubble else interleaved
         recomputed = ", recomputed" if self.checkpointing else ""
         sharded = ", zero 1" if self.zero == 1 else ""
         return f"{self.dims}{interleaved}{sharded}, rows {self.rows}{recomputed}"

@@ -285,13 +285,17 @@ class _Process:
         checkpointing, counted = self.layout.checkpointing, self.activations
         num_micro = self.layout.num_micro(self.of.recipe.training)
         each = list(self._kept_of_one())
-        held = in_flight(self.rank, self.layout.dims.pp, num_micro, len(self.shares))
+        held = in_flight(
+            self.rank, self.layout.dims.pp, num_micro, len(self.shares), zero_bubble=self.layout.zero_bubble
+        )
         kept = max(sum(number * size for number, size in zip(numbers, each, strict=True)) for numbers in held)
         if self.layout.dims.pp > 1:
             has_first, has_last = self._ends
             # the next micro-batch that was received, and what is sent back: gradients of this one and of the one before
             kept += 0.0 if has_first else 3 * self._hidden()
             kept += 0.0 if has_last else self._hidden()  # a gradient that was received
+        if self.layout.zero_bubble:
+            kept += min(self.rank, num_micro) * self._awaited_gradients()
         has_blocks = sum(self.shares) > 0
         if has_blocks and checkpointing:
             kept += counted.bias_recomputed
@@ -300,6 +304,17 @@ class _Process:
         backward = last + self._exchanged(a_block) if has_blocks else 0.0
         peak = kept + max(backward, self._of_head())
         return peak if num_micro > 1 else max(peak - gradients, counted.passing)
+
+    def _awaited_gradients(self) -> float:
+        """Return what zero bubble keeps of a micro-batch of BLOOM between the two parts of its backward pass.
+
+        That is the gradient of what each product and each norm gives; stage n has n such micro-batches.
+        """
+        config, formats = self.of.model.config, self.formats
+        positions = self.layout.rows * _decoder_positions(self.of.recipe, self.of.model)
+        products = (3 + 4) / formats.slices + 2  # what is added up over slices is whole
+        each = formats.compute * products + formats.residual * 2 / formats.shared
+        return float(positions * config.hidden_size * each * config.num_layers * sum(self.shares))
 
     def _kept_of_one(self) -> Iterator[float]:
         """Return the bytes that each stage of this process keeps of a micro-batch in flight."""

@@ -128,17 +128,19 @@ class Planner:
 
         Tensor parallelism stays inside a node. Micro-batches have 1, 2, 4, ... 32 rows or as many as in the recipe,
         which alone counts where the loss depends on it. Interleaved pipelines have up to 6 stages a process.
+        A recipe with `schedule: zero_bubble` gets such pipelines, and no others.
         """
         training, gpus = self.recipe.training, self.machine.num_gpus
         given = training.micro_batch_rows
         sizes = (given,) if training.loss == "target_compat" else sorted({*_ROWS, given})
         for dims in _all_degrees(gpus, self.machine.per_node):
             each = training.global_batch_rows // dims.data
-            for stages in _STAGES if dims.pp > 1 else (1,):
+            zero_bubble = dims.pp > 1 and training.parallel.schedule == "zero_bubble"
+            for stages in _STAGES if dims.pp > 1 and not zero_bubble else (1,):
                 for rows in sizes:
                     for checkpointing in (False, True):
                         gpu = self.kernels == "gpu"
-                        layout = Candidate(dims, rows, checkpointing, gpu=gpu, stages_per_rank=stages)
+                        layout = Candidate(dims, rows, checkpointing, gpu, stages, zero_bubble=zero_bubble)
                         if rows <= each and violated_constraint(self.model, layout.asked_of(training), dims) is None:
                             yield layout
                             if dims.dp_shard > 1:

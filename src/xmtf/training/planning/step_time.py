@@ -10,8 +10,9 @@ With M micro-batches through ``pp`` processes of ``v`` pipeline stages each (1, 
                 shards travel once a step, and alongside nothing, with ``zero: 1``; replicas' sums always do
     step        (M + (pp - 1) / v) x slowest process + sums of gradients once a step
 
-The bubble is ``(pp - 1) / (v M + pp - 1)``. Attention is counted over whole rows, because a dense mask is computed
-in full. A sum over n processes moves ``2 (n - 1) / n`` of its bytes out of each, a gather or scatter half of that.
+The bubble is ``(pp - 1) / (v M + pp - 1)``; with zero bubble ``v`` is 3. Attention is counted over whole rows, because
+a dense mask is computed in full. A sum over n processes moves ``2 (n - 1) / n`` of its bytes out of each, a gather or
+scatter half of that.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Clock:
 
     def step(self, layout: Candidate) -> StepTime:
         """Return the time of a step in a layout."""
-        waiting = (layout.dims.pp - 1) / layout.stages_per_rank
+        waiting = layout.waiting
         num_micro = layout.num_micro(self.recipe.training)
         slowest, sent_each = self._process(layout)
         once_s, sent_once = self._once(layout)

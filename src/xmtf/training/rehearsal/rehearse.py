@@ -91,7 +91,7 @@ def rehearse(model: Any, family: Family, recipe: Recipe, layout: Candidate, stag
     """
     dims = layout.dims
     # interleaved stages take micro-batches in whole rounds
-    num_micro = dims.pp + 2 if layout.stages_per_rank == 1 else 2 * dims.pp
+    num_micro = dims.pp + 2 if layout.stages_per_rank == 1 and not layout.zero_bubble else 2 * dims.pp
     asked = replace_batch(recipe, layout, num_micro)
     with as_one_of(dims.total, stage * dims.total // dims.pp) as ranks:
         nowhere = Path(os.devnull)

@@ -90,6 +90,21 @@ def test_interleaved_stages_shorten_the_bubble_and_cost_memory_and_traffic():
     assert interleaved.layout in set(made.layouts())
 
 
+def test_zero_bubble_is_listed_where_the_recipe_asks_for_it_and_waits_a_third():
+    made = planner("bloomz", 256, 80e9, "training.parallel.schedule=zero_bubble", *LAST)
+    plain = Candidate(ParallelDims(16, 2, 1, 8), 1, checkpointing=False, gpu=True)
+    asked = replace(plain, zero_bubble=True)
+    zero, usual = made.planned(asked), made.planned(plain)
+    assert zero.time.bubble == pytest.approx(5 / (1024 + 5))
+    assert zero.time.seconds < usual.time.seconds
+    assert zero.memory.activations > usual.memory.activations
+    listed = set(made.layouts())
+    assert asked in listed
+    assert plain not in listed
+    assert not any(each.checkpointing or each.dims.dp_shard > 1 for each in listed if each.zero_bubble)
+    assert "training.parallel.schedule=zero_bubble" in asked.overrides(planner("bloomz", 256).recipe.training)
+
+
 LAST = ("training.validation_suites=[]", "training.export=last")
 """Suites in training are not measured over pipeline stages, which leaves fewer layouts."""
 
