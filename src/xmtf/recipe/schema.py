@@ -238,7 +238,7 @@ class Training(Section):
     """Compute activations again in the backward pass: less memory, about a third more time."""
     attention: Annotated[Literal["auto", "sdpa", "flex"], affects(training="rounding")] = "auto"
     """BLOOM's kernel: `sdpa` attends document by document, `flex` in one kernel per row (GPUs, no dropout); `auto`
-    takes `flex` on a GPU that trains alone. Other models choose their own."""
+    takes `flex` on GPUs. Other models choose their own."""
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     parallel: Parallel = Parallel()

@@ -303,7 +303,9 @@ class _Process:
         a_block = (counted.boundaries if checkpointing else counted.layers) / num_blocks(self.of.model)
         backward = last + self._exchanged(a_block) if has_blocks else 0.0
         peak = kept + max(backward, self._of_head())
-        return peak if num_micro > 1 else max(peak - gradients, counted.passing)
+        if num_micro == 1:
+            return max(peak - gradients, counted.passing)
+        return max(peak, kept - each[0] + self._late_gradients())
 
     def _awaited_gradients(self) -> float:
         """Return what zero bubble keeps of a micro-batch of BLOOM between the two parts of its backward pass.
@@ -315,6 +317,18 @@ class _Process:
         products = (3 + 4) / formats.slices + 2  # what is added up over slices is whole
         each = formats.compute * products + formats.residual * 2 / formats.shared
         return float(positions * config.hidden_size * each * config.num_layers * sum(self.shares))
+
+    def _late_gradients(self) -> float:
+        """Return the gradients in bf16 that wait for the end of a backward pass, where a step has several.
+
+        They go through the node that made autocast's copy of a matrix, in a step's first micro-batch: autograd takes it
+        last. Slices and shards have copies of another kind.
+        """
+        dims, size = self.layout.dims, self.of.size
+        if self.of.recipe.training.precision != "bf16" or dims.tp * dims.dp_shard > 1:
+            return 0.0
+        matrices = (size.matmul_decoder + size.matmul_encoder) * sum(self.shares)
+        return 2.0 * matrices * size.trained / size.total
 
     def _kept_of_one(self) -> Iterator[float]:
         """Return the bytes that each stage of this process keeps of a micro-batch in flight."""

@@ -119,6 +119,14 @@ def test_formulas_of_recomputed_slices_are_within_a_twentieth(architecture, axes
     assert abs(formula.total / found.peak - 1) < 0.05, (formula, found)
 
 
+@pytest.mark.parametrize("pp", [1, 4])
+def test_gradients_in_bf16_that_wait_for_the_end_of_a_backward_pass_count(pp):
+    layout = Candidate(ParallelDims(pp=pp), 1, checkpointing=True)
+    found, formula = both("wide", layout, stage=min(1, pp - 1))
+    print(f"measured {found.peak / 2**20:.1f} MiB, formulas {formula.total / 2**20:.1f} MiB")
+    assert abs(formula.total / found.peak - 1) < 0.05, (formula, found)
+
+
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_micro_batches_in_flight_share_copies_of_slices(checkpointing):
     """A stage with three in flight: a copy of its matrices for each would be half of what it takes, or none."""
