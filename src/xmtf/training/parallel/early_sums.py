@@ -42,7 +42,13 @@ class EarlySums:
         return set(self._order)
 
     def before_backward(self, last: bool) -> None:
-        """Set before a micro-batch whether its backward pass is the last of its step."""
+        """Set before a micro-batch whether its backward pass is the last of its step.
+
+        A copy that autocast made for an earlier micro-batch would get all gradients at the end of the pass, since
+        autograd takes what was made first last: the last micro-batch makes its own.
+        """
+        if last:
+            torch.clear_autocast_cache()
         self._last = last
 
     def finish(self) -> None:

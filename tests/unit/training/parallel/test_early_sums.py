@@ -46,6 +46,22 @@ def test_sums_begin_within_the_last_backward_pass_the_last_layer_first():
         torch.testing.assert_close(each.weight.grad, 4 * gradient)
 
 
+def test_sums_begin_before_the_pass_is_over_under_autocast_too():
+    """Autocast remembers its copies for several micro-batches, and with them the place of their gradients."""
+    model, ranks = chain(), Doubling()
+    early = EarlySums(model.parameters(), ranks)
+    begun_before_the_first_layer = []
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for last in (False, False, True):
+            early.before_backward(last)
+            first = model[0](torch.randn(4, 3))
+            first.register_hook(lambda _: begun_before_the_first_layer.append(len(ranks.begun)))
+            loss = model[2](model[1](first)).float().sum()
+            with torch.autocast("cpu", enabled=False):
+                loss.backward()
+    assert begun_before_the_first_layer == [0, 0, 2]
+
+
 def test_a_gradient_that_is_ready_before_its_turn_waits():
     """Every process begins the same sums in the same order, whatever its own backward pass reaches first."""
     first, second = (nn.Parameter(torch.ones(2)) for _ in range(2))
