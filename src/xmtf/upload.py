@@ -70,13 +70,12 @@ def check_target(repo: str, *, dry_run: bool) -> None:
         ConfigError: Not the id of a repository.
         UserError: There is no token, or the hub must not be asked.
     """
-    from huggingface_hub import constants, get_token
-    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub import constants, errors, get_token
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, documented
 
     try:
         validate_repo_id(repo)
-    except HFValidationError as error:
+    except errors.HFValidationError as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"--push-to-hub {repo!r}: not a repository id, such as me/demo ({reason})") from None
     if dry_run:

@@ -27,8 +27,9 @@ from xmtf.files import content_hash, discard_folder, file_sha256, link_or_copy, 
 from xmtf.models.bloom import Bloom
 from xmtf.models.files import weights
 from xmtf.models.files.streamed import ToWrite, write_streamed
+from xmtf.models.hub.network import PREFIX, HubNetwork
 from xmtf.models.mt5 import MT5
-from xmtf.models.save import converted, copy_tokenizer, save_about, stored_name
+from xmtf.models.save import converted, copy_tokenizer, keep_stops, save_about, stored_name
 from xmtf.parallel.topology.ranks import Ranks
 from xmtf.recipe import Recipe
 from xmtf.training.checkpoint.checkpoint import weight_reader
@@ -36,7 +37,7 @@ from xmtf.training.checkpoint.room import check_room
 from xmtf.training.checkpoint.state import read_state
 from xmtf.training.start import start_model
 
-__all__ = ["SharedExport", "shared_export"]
+__all__ = ["SharedExport", "plan_files", "shared_export"]
 
 _HASH = ".sha256"
 
@@ -49,12 +50,12 @@ class SharedExport:
         source: The checkpoint.
         model: Its shape, on the meta device.
         work: Folder in which the files wait, on a file system that all processes share.
-        dtype: What weights are written in.
+        dtype: What weights are written in; whole numbers stay what they are.
         files: File -> our names of the tensors in it.
     """
 
     source: Path
-    model: Bloom | MT5
+    model: Bloom | MT5 | HubNetwork
     work: Path
     dtype: torch.dtype
     files: Mapping[str, list[str]]
@@ -96,11 +97,16 @@ class SharedExport:
         for name, found in hashes.items():
             link_or_copy(self.work / name, folder / name)
             remember_sha256(folder / name, found)
-        save_about(self.model.config, folder, tokenizer=tokenizer, dtype=self.dtype)
+        more: dict[str, int] = {}
+        if isinstance(self.model, HubNetwork):
+            self.model.save_about(folder, self.dtype)
+            keep_stops(tokenizer, folder)
+            more["total_parameters"] = sum(parameter.numel() for parameter in self.model.parameters())
+        else:
+            save_about(self.model.config, folder, tokenizer=tokenizer, dtype=self.dtype)
         if len(self.files) > 1:
-            rename = stored_name(self.model.config)
-            stored = {name: [rename(key) for key in keys] for name, keys in self.files.items()}
-            weights.write_index(folder, stored, sum(map(self._size, self.files)))
+            stored = {name: [self._rename(key) for key in keys] for name, keys in self.files.items()}
+            weights.write_index(folder, stored, sum(map(self._size, self.files)), more)
 
     def discard(self, folder: Path, hashes: Mapping[str, str]) -> None:
         """Delete the folder in which the files waited, once the model folder has them, too."""
@@ -126,8 +132,16 @@ class SharedExport:
         return sum(tensor.num_bytes for tensor in self._tensors(name).values())
 
     def _tensors(self, name: str) -> dict[str, ToWrite]:
-        rename, parameters = stored_name(self.model.config), dict(self.model.named_parameters())
-        return {rename(key): ToWrite(self.dtype, tuple(parameters[key].shape)) for key in self.files[name]}
+        state = self.model.state_dict()
+        return {self._rename(key): self._to_write(state[key]) for key in self.files[name]}
+
+    def _to_write(self, tensor: Tensor) -> ToWrite:
+        return ToWrite(self.dtype if tensor.is_floating_point() else tensor.dtype, tuple(tensor.shape))
+
+    def _rename(self, name: str) -> str:
+        if isinstance(self.model, HubNetwork):
+            return name.removeprefix(PREFIX)
+        return stored_name(self.model.config)(name)
 
     def _written(self, name: str) -> str | None:
         """Return the hash of a file that an earlier attempt wrote, and that holds what it wrote."""
@@ -138,8 +152,7 @@ class SharedExport:
         return found if file_sha256(path) == found else None
 
     def _write(self, name: str) -> str:
-        rename = stored_name(self.model.config)
-        ours, read = {rename(key): key for key in self.files[name]}, weight_reader(self.source, self.model)
+        ours, read = {self._rename(key): key for key in self.files[name]}, weight_reader(self.source, self.model)
 
         def tensor(stored: str) -> Tensor:
             return converted(stored, read(ours[stored]), self.dtype)
@@ -152,7 +165,7 @@ class SharedExport:
 def shared_export(source: Path, out: Path, recipe: Recipe, *, base: str, dtype: torch.dtype) -> SharedExport | None:
     """Return how processes export a checkpoint together; None for models that one of them puts together in memory.
 
-    Those are models with adapters, and those of transformers.
+    Those are models with adapters, and those of transformers whose weights it changes as it loads or saves them.
 
     Args:
         source: The checkpoint, written under any layout.
@@ -164,8 +177,24 @@ def shared_export(source: Path, out: Path, recipe: Recipe, *, base: str, dtype: 
     if recipe.model.lora is not None:
         return None
     start = start_model(base, recipe.model, seed=recipe.seed, offline=recipe.offline, in_pieces=True)
-    if start.stored is None or not isinstance(start.model, Bloom | MT5):
-        return None
-    sizes = {name: parameter.numel() * dtype.itemsize for name, parameter in start.model.named_parameters()}
-    files = weights.plan_weight_files(sizes, weights.SHARD_BYTES)
-    return SharedExport(source, start.model, work_beside(out), dtype, files)
+    files = None if start.stored is None else plan_files(start.model, dtype)
+    return None if files is None else SharedExport(source, start.model, work_beside(out), dtype, files)
+
+
+def plan_files(
+    model: Bloom | MT5 | HubNetwork, dtype: torch.dtype, shard_bytes: int = weights.SHARD_BYTES
+) -> dict[str, list[str]] | None:
+    """Return the files of a model, and our names of the tensors in each; None where only the whole model can be saved.
+
+    Args:
+        model: Its shape.
+        dtype: What weights are written in.
+        shard_bytes: Larger models are written as several files.
+    """
+    if isinstance(model, HubNetwork):
+        from xmtf.models.hub.files import plan_hub_files, stored_tensors  # half a second of transformers
+
+        tensors = stored_tensors(model)
+        return None if tensors is None else plan_hub_files(tensors, dtype, shard_bytes)
+    sizes = {name: parameter.numel() * dtype.itemsize for name, parameter in model.named_parameters()}
+    return weights.plan_weight_files(sizes, shard_bytes)

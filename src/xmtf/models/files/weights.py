@@ -207,11 +207,13 @@ def plan_weight_files(sizes: Mapping[str, int], shard_bytes: int = SHARD_BYTES) 
     return dict(zip(_file_names(len(files)), files, strict=True))
 
 
-def write_index(folder: Path, files: Mapping[str, Iterable[str]], total_bytes: int) -> str:
-    """Write which tensors are in which of several files; return the name of the index."""
+def write_index(
+    folder: Path, files: Mapping[str, Iterable[str]], total_bytes: int, more: Mapping[str, int] | None = None
+) -> str:
+    """Write which tensors are in which of several files, and more counts; return the name of the index."""
     index = f"{_NAME}.safetensors.index.json"
     where = {key: name for name, keys in files.items() for key in keys}
-    write_json(folder / index, {"metadata": {"total_size": total_bytes}, "weight_map": where})
+    write_json(folder / index, {"metadata": {"total_size": total_bytes, **(more or {})}, "weight_map": where})
     return index
 
 

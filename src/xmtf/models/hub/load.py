@@ -20,6 +20,7 @@ from xmtf.models.hub.gguf import ARCHITECTURES, correct_sizes, gguf_config, gguf
 from xmtf.models.hub.head import find_encoder_decoder_head, find_head
 from xmtf.models.hub.kinds import check_kind
 from xmtf.models.hub.model import HubModel
+from xmtf.models.hub.network import PREFIX
 from xmtf.models.hub.quiet import quiet
 from xmtf.models.interface import Family
 
@@ -91,7 +92,7 @@ def open_hub_folder(folder: Path) -> tuple[HubModel, StoredTensors] | None:
         DataError: A weight file is torn.
     """
     model = hub_shape(folder)
-    stored = StoredTensors(folder, lambda theirs: f"network.{theirs}")
+    stored = StoredTensors(folder, lambda theirs: f"{PREFIX}{theirs}")
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     return (model, stored) if stored.shapes == shapes else None
 
@@ -102,12 +103,16 @@ def hub_shape(folder: Path) -> HubModel:
     Raises:
         ConfigError: Transformers does not know the model, or it is not a language model.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
     with _loading(folder.name), _parameters_on_meta():
         check_kind(folder, "causal")
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         network = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
+        if network.can_generate():  # as from_pretrained does
+            own = (folder / "generation_config.json").is_file()
+            more: dict[str, Any] = {} if own else {"config_file_name": "config.json", "_from_model_config": True}
+            network.generation_config = GenerationConfig.from_pretrained(folder, local_files_only=True, **more)
     return HubModel(network.eval(), find_head(network, folder.name), folder.name)
 
 

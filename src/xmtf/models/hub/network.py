@@ -11,11 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from xmtf.errors import ConfigError
 from xmtf.guards.unfinished import temporary_folder
-from xmtf.models.files.weights import file_mode
+from xmtf.models.files.weights import SHARD_BYTES, file_mode
 from xmtf.models.hub.head import HubHead
 from xmtf.models.hub.quiet import quiet
 from xmtf.models.hub.ragged import while_recomputing
@@ -23,7 +24,10 @@ from xmtf.models.hub.ragged import while_recomputing
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["HubNetwork", "fitting"]
+__all__ = ["PREFIX", "HubNetwork", "fitting"]
+
+PREFIX = "network."
+"""What our names of parameters and buffers have in front of those of transformers."""
 
 _DROPOUTS = ("attention_dropout", "dropout", "activation_dropout")
 """Probabilities that modules keep as plain numbers (BART's and T5's among them)."""
@@ -131,16 +135,25 @@ class HubNetwork(nn.Module):
 
     def save(self, folder: Path) -> None:
         """Write weights and configuration as transformers does; ``config.json`` comes last."""
+        names = self._save(folder, None)
+        for old in folder.glob("model*.safetensors*"):
+            if old.name not in names:
+                old.unlink()
+
+    def save_about(self, folder: Path, dtype: torch.dtype) -> None:
+        """Write what :meth:`save` writes next to weights in ``dtype``; the model's own are converted in place."""
+        self.network.to(dtype)
+        self._save(folder, {})
+
+    def _save(self, folder: Path, weights: dict[str, Tensor] | None) -> set[str]:
+        """Write weights (default: all) and configuration; return the names of the files."""
         self.network.config.use_cache = True
         with temporary_folder(folder / "weights") as temporary:
             mode = file_mode(temporary)
             with quiet():
-                self.network.save_pretrained(temporary, max_shard_size="5GB")
+                self.network.save_pretrained(temporary, state_dict=weights, max_shard_size=SHARD_BYTES)
             written = sorted(temporary.iterdir(), key=lambda path: path.name == "config.json")
-            names = {path.name for path in written}
             for path in written:
                 path.chmod(mode)
                 path.replace(folder / path.name)
-        for old in folder.glob("model*.safetensors*"):
-            if old.name not in names:
-                old.unlink()
+        return {path.name for path in written}
