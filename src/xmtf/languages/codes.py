@@ -76,6 +76,10 @@ _SPELLINGS = {
 }
 
 
+_NO_COUNTRIES = ("ez", "qo", "un", "zz")
+"""Regions of CLDR with two letters that are no countries."""
+
+
 @dataclass(frozen=True, slots=True)
 class Language:
     """One language of the catalogue.
@@ -224,25 +228,40 @@ def normalize_language(tag: str, where: str = "") -> str:
 
 
 def _unknown(tag: str, where: str) -> UnknownNameError:
-    """Return the error for a language that is not known: names its code, those of near names, or near codes."""
+    """Return the error for a language that is not known: names its code, those of near names, or near codes.
+
+    The code of a country names the main language there.
+    """
+    of_country, named = _near_code_or_name(tag.strip())
+    if of_country:
+        return UnknownNameError("language", tag, _languages(), where, near=[of_country])
     by_name = {language.name: language.code for language in _languages().values()}
     near = {by_name[name]: name for name in nearest(tag.strip(), by_name)}
-    named = _of_name(tag.strip())
     if named is not None:
         near = {named: get_language(named).name} | near
     return UnknownNameError("language", tag, _languages(), where, near=[f"{code} ({near[code]})" for code in near])
 
 
-def _of_name(name: str) -> str | None:
-    """Return the code of a language by its name, in English or its own: ``Uzbek``, ``farsi``, ``deutsch``."""
+def _near_code_or_name(text: str) -> tuple[str, str | None]:
+    """Return what is said of the code of a country, or ``""``, and the code of a language by its name, or None.
+
+    The main language of a country is that of CLDR's likely subtags; names are English or the language's own:
+    ``Uzbek``, ``farsi``, ``deutsch``.
+    """
     import langcodes
 
-    for language in (None, "en"):
+    if len(text) == 2 and text.isascii() and text.isalpha() and text.lower() not in _NO_COUNTRIES:
+        country = langcodes.Language.make(territory=text.upper())
+        main, name = country.maximize().language, country.territory_name()
+        if country.is_valid() and main not in (None, "und") and not name.startswith("Unknown Region"):
+            language = get_language(str(main))
+            return f"{language.code} ({language.name}; {text!r} is the country {name})", None
+    for language_of_names in (None, "en"):
         try:
-            return normalize_language(langcodes.find(name, language).to_tag())
+            return "", normalize_language(langcodes.find(text, language_of_names).to_tag())
         except LookupError:
             continue
-    return None
+    return "", None
 
 
 def get_language(code: str) -> Language:

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from xmtf.errors import UnknownNameError
@@ -33,6 +35,33 @@ def test_an_unknown_language_names_its_place_and_near_codes():
 def test_an_english_name_gives_its_code(written, code):
     with pytest.raises(UnknownNameError, match=rf"did you mean {code} \("):
         normalize_language(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("cn", "zh (Chinese (Simplified); 'cn' is the country China)"),
+        ("ua", "uk (Ukrainian; 'ua' is the country Ukraine)"),
+        ("GR", "el (Greek; 'GR' is the country Greece)"), ("cz", "cs (Czech; 'cz' is the country Czechia)"),
+        ("dk", "da (Danish; 'dk' is the country Denmark)"),
+        ("us", "en (English; 'us' is the country United States)"),
+    ],
+)  # fmt: skip
+def test_the_code_of_a_country_names_its_main_language(written, said):
+    with pytest.raises(UnknownNameError, match=re.escape(f"unknown language {written!r}; did you mean {said}?")):
+        normalize_language(written)
+
+
+@pytest.mark.parametrize("written", ["un", "ez", "qo", "zz", "xx", "qq", "aq"])
+def test_a_region_that_is_no_country_with_a_language_names_none(written):
+    with pytest.raises(UnknownNameError, match=f"unknown language {written!r}") as raised:
+        normalize_language(written)
+    assert "country" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("written", "code"), [("se", "se"), ("kr", "kr"), ("br", "br"), ("jp", "ja"), ("sv", "sv")])
+def test_codes_of_languages_that_are_also_codes_of_countries_are_languages(written, code):
+    assert normalize_language(written) == code
 
 
 def test_aliases_are_the_same_language_and_members_are_relatives():

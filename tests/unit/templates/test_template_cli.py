@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from xmtf.cli.template.verbs import app
-from xmtf.errors import SourceError, UnknownNameError
+from xmtf.errors import ConfigError, SourceError, TemplateError, UnknownNameError
 from xmtf.templates import Template
 
 
@@ -69,6 +69,21 @@ def test_lint_says_what_and_where_and_exits_with_one_for_errors(tmp_path, mirror
         ("info", "assumed-language"),
     ]
     assert call("lint", "--root", str(tmp_path), "mine").exit_code == 1
+
+
+@pytest.mark.parametrize("text", ["", "hello: 1\n", "templates: {}\n", "templates: []\n", "templates:\n"])
+def test_lint_refuses_a_file_without_templates(tmp_path, text):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(TemplateError, match=r"mine\.yaml: holds no template; expected is `templates:`"):
+        call("lint", str(path))
+
+
+def test_lint_says_of_a_folder_that_it_reads_files(tmp_path):
+    with pytest.raises(ConfigError, match="is a folder; give its YAML files"):
+        call("lint", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"holds no templates\.yaml"):
+        call("lint", "--root", str(tmp_path))
 
 
 def test_own_tasks_of_a_recipe_are_linted_on_their_rows(tmp_path):

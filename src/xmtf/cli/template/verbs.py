@@ -172,6 +172,8 @@ def _findings(places: list[str], rows: int, root: Path | None, offline: bool, re
         if not places:
             raise ConfigError(f"{recipe}: has no own_tasks; give tasks or files to check")
     if not places:
+        if not collection.keys():
+            raise ConfigError(f"{collection.root}: holds no templates.yaml, in it or in its folders; give a file")
         return lint_collection(collection, collection.keys())
     found: list[Finding] = []
     for place in places:
@@ -181,6 +183,8 @@ def _findings(places: list[str], rows: int, root: Path | None, offline: bool, re
         task = _task(place, recipe) if root is None else None
         if task is None:
             keys = _keys(collection, [place, f"{place}/*"])
+            if not keys and Path(place).is_dir():
+                raise ConfigError(f"{place}: is a folder; give its YAML files, or --root {place} if it is a collection")
             if not keys:
                 tasks = _catalogue(recipe).tasks if root is None else ()
                 raise UnknownNameError("task or key of templates", place, {*collection.keys(), *tasks})

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xmtf.errors import TemplateError
 from xmtf.templates.files.collection import Collection
 from xmtf.templates.files.promptsource import read_promptsource
 from xmtf.templates.lint.file import check_file, check_names
@@ -79,9 +80,14 @@ def lint_file(path: Path, key: str = "") -> list[Finding]:
         key: Its key in a collection, which its header should repeat; ``""``: the header is not checked.
 
     Raises:
-        TemplateError: The file cannot be read.
+        TemplateError: The file cannot be read, or is one by itself and holds no template.
     """
     file = read_promptsource(path)
+    if not key and not file.templates:
+        raise TemplateError(
+            f"{path}: holds no template; expected is `templates:`, with a list of entries that have a name and a jinja "
+            f"source"
+        )
     frame = check_file(file, path, key) if key else ()
     where = key or str(path)
     found = [replace(each, where=where) for each in frame]
