@@ -25,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 
 from xmtf.analysis.shared_fields import FieldReader, FieldSearch
+from xmtf.errors import SourceError
 from xmtf.evaluation.suites.setup import Setup, SuiteSlice
 from xmtf.files import MANIFEST, read_manifest
 from xmtf.mixture.io.read import read_mixture
@@ -93,10 +94,12 @@ class ItemReader:
         """Read the rows of one slice.
 
         Raises:
-            SourceError: They cannot be read.
+            SourceError: They cannot be read, or there are none.
         """
         setup, task, split = self.setup, part.slice.task, part.slice.split
         data = read_source(task.source(split), offline=setup.offline)
+        if not data.table.num_rows and not data.dropped:
+            raise SourceError(f"{place_of(task.id, split)}: has no rows")
         prompts = [
             prompted.table.select(["inputs", "row"])
             for prompted in prompted_parts(

@@ -110,11 +110,17 @@ def _measured(records: list[dict[str, Any]], words: int) -> Iterator[str]:
     if untouched:
         known, of = (sum(record[name] for record in untouched) for name in ("clean", "items"))
         whole = "all" if known == of else "those that can be searched for"
-        yield f"{len(untouched)} splits share nothing with the mixture in {known:,} of their {of:,} items, {whole}"
+        share = "1 split shares" if len(untouched) == 1 else f"{len(untouched):,} splits share"
+        their = "its" if len(untouched) == 1 else "their"
+        yield f"{share} nothing with the mixture in {known:,} of {their} {of:,} items, {whole}"
     if measurable < items:
+        others = items - measurable
+        have, they, their = (
+            ("1 item has", "it was", "its") if others == 1 else (f"{others:,} items have", "they were", "their")
+        )
         yield (
-            f"{items - measurable:,} items have neither (their fields are short, or occur in many rows): they were "
-            f"searched for by row and by whole prompt only, and nothing is known about their texts"
+            f"{have} neither ({their} fields are short, or occur in many rows): {they} "
+            f"searched for by row and by whole prompt only, and nothing is known about {their} texts"
         )
 
 

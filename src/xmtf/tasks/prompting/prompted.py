@@ -172,16 +172,21 @@ def render_rows(
         TemplateError: As :func:`prompted_parts`.
     """
     task = slice_.task
-    rendered = template.render_table(
-        table,
-        dataset=task.dataset,
-        subset=task.subset,
-        split=slice_.split,
-        rows=rows.tolist(),
-        mode=mode,
-        nulls="empty" if task.nulls == "empty" else "drop",
-        strip=not task.is_program,
-    )
+    try:
+        rendered = template.render_table(
+            table,
+            dataset=task.dataset,
+            subset=task.subset,
+            split=slice_.split,
+            rows=rows.tolist(),
+            mode=mode,
+            nulls="empty" if task.nulls == "empty" else "drop",
+            strip=not task.is_program,
+        )
+    except TemplateError as error:
+        own_file = task.source(slice_.split).path
+        where = f"{task.id} [{slice_.split}]" + (f" ({own_file})" if own_file else "")
+        raise TemplateError(f"{where}: {error}") from None
     counted = say_counted_from_one(template.prepared("fixed"), rendered, table) if mode == "fixed" else None
     if counted is not None:
         raise TemplateError(f"{task.id} [{slice_.split}], template {template.name!r}: {counted}")

@@ -1,3 +1,4 @@
+import hashlib
 import os
 import random
 import re
@@ -142,3 +143,46 @@ def test_no_planted_row_of_a_suite_passes(pattern, tmp_path):
         texts = [text for row in rows for text in _planted(row, rng)]
         passed = sorted(set(range(len(texts))) - set(index.find(texts)))
         assert not passed, (path, [texts[number] for number in passed[:3]])
+
+
+def _shuffled(table, rng):
+    """Return rows in which the words of each text are in another order; texts without spaces stay as they are."""
+    columns = {}
+    for name in table.column_names:
+        column = table[name]
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            words = [(value or "").split() for value in column.to_pylist()]
+            column = pa.array([" ".join(rng.sample(each, len(each))) for each in words], column.type)
+        columns[name] = column
+    return pa.table(columns)
+
+
+@pytest.mark.skipif("XMTF_DATA_ROOT" not in os.environ, reason="needs the local mirror (XMTF_DATA_ROOT)")
+def test_at_most_one_row_in_a_thousand_matches_suites_whose_words_are_shuffled():
+    rng = random.Random(3)
+    root = Path(os.environ["XMTF_DATA_ROOT"])
+    patterns = ("cambridgeltl/xcopa/*/test", "facebook/xnli/*/validation", "Muennighoff/xwinograd/*/test")
+    suites = [path for pattern in patterns for path in sorted(root.glob(f"{pattern}.parquet"))]
+    tables = [_shuffled(pq.read_table(path).slice(0, 300), rng) for path in suites]
+    assert len(tables) > 20
+    index = merge_fields(
+        [asked_fields(table, np.arange(table.num_rows)) for table in tables],
+        ["suite"] * len(tables), ["data"] * len(tables),
+    )  # fmt: skip
+    own = ["\0".join(value for value in row.values() if isinstance(value, str)) for row in tables[0].to_pylist()]
+    assert len(index.find(own)) > 0.9 * len(own)  # as they are asked they are found
+    rows, matches = 0, {}
+    for path in sorted(
+        root.glob("*/*/**/train*.parquet"),
+        key=lambda path: hashlib.sha256(str(path.relative_to(root)).encode()).digest(),
+    )[:80]:
+        file = pq.ParquetFile(path)
+        names = [field.name for field in file.schema_arrow if pa.types.is_string(field.type)]
+        batch = next(file.iter_batches(500, columns=names), None) if names else None
+        if batch is None:
+            continue
+        texts = ["\0".join(value or "" for value in row.values()) for row in batch.to_pylist()]
+        rows += len(texts)
+        matches |= {(path.name, row): (hit.fields, hit.texts) for row, hit in index.find(texts).items()}
+    assert rows > 10_000
+    assert len(matches) <= rows / 1000, matches
