@@ -71,3 +71,15 @@ def test_shapes_of_documents_are_not_remembered(processes, tmp_path, architectur
     for found in processes(size(layout), misses, tmp_path, architecture, layout):
         assert 0 < found[0] < 40
         assert found[-1] == found[0]
+
+
+def checked_head(ranks, folder):
+    loop = make_loop(ranks, folder, "qwen3", "TP x2")
+    loop.feed.close()
+    loop.step.model.train()
+    loop.step.model.check_head()
+    return loop.step.model.training
+
+
+def test_the_head_is_checked_on_a_number_of_tokens_that_processes_cannot_share(processes, tmp_path):
+    assert processes(2, checked_head, tmp_path) == [True, True]

@@ -181,7 +181,12 @@ class HubModel(HubNetwork):
         if isinstance(self.network.get_input_embeddings(), SlicedEmbedding):
             tokens = torch.arange(1, min(6, self.vocab_size), device=self.head.linear.weight.device)
             inputs = {"inputs_embeds": self._embed(tokens[None])}
-        compare_head(self.network, self.head, self.label, inputs)
+        training = self.training
+        self.eval()  # where processes share no positions
+        try:
+            compare_head(self.network, self.head, self.label, inputs)
+        finally:
+            self.train(training)
 
     @property
     def tp_plan(self) -> dict[str, str]:
