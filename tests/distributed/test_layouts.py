@@ -71,6 +71,10 @@ def test_bloom_with_adamw_in_8_bit(processes, tmp_path, layout):
         ("mt5", "FSDP2 x TP x4", "fp32"),
         ("qwen3", "TP x2", "fp32"),
         ("llama", "FSDP2 x2", "bf16"),
+        ("bloom", "PP x2", "bf16"),
+        ("bloom", "FSDP2 x PP x4", "fp32"),
+        ("qwen3", "TP x PP x4", "fp32"),
+        ("llama", "interleaved PP x2", "fp32"),
     ],
 )
 def test_adapters(processes, tmp_path, architecture, layout, precision):
@@ -80,6 +84,14 @@ def test_adapters(processes, tmp_path, architecture, layout, precision):
 
 def test_slices_of_a_model_whose_heads_have_norms(processes, tmp_path):
     check(processes, tmp_path, "qwen3", "FSDP2 x TP x4", global_batch_rows=4)
+
+
+@pytest.mark.parametrize(
+    "layout", ["PP x2", "interleaved PP x2", "FSDP2 x PP x4", "ZeRO-1 x PP x4", "TP x PP x4", "PP x4"]
+)
+@pytest.mark.parametrize("architecture", ["llama", "qwen3"])
+def test_stages_of_a_model_of_transformers(processes, tmp_path, architecture, layout):
+    check(processes, tmp_path, architecture, layout, global_batch_rows=8)
 
 
 def test_slices_of_a_model_that_does_not_share_positions(processes, tmp_path):

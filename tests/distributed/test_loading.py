@@ -102,6 +102,7 @@ def save(kind, folder, dtype):
         ("bloom", "TP x PP x4"),
         ("mt5", "FSDP2 x TP x4"),
         ("llama", "FSDP2 x TP x4"),
+        ("llama", "FSDP2 x PP x4"),
     ],
 )
 def test_a_process_reads_and_holds_its_part_alone(processes, tmp_path, kind, layout):

@@ -21,9 +21,9 @@ from xmtf.training.start import adapt_model
 ZERO_BUBBLE = {"parallel": {"schedule": "zero_bubble"}}
 
 
-def run_whole(ranks, folder, layout, validation_rows=6, **training):
+def run_whole(ranks, folder, layout, validation_rows=6, architecture="bloom", **training):
     given = {"save_every": 2, "validation_rows": validation_rows} | training
-    make_loop(ranks, folder, "bloom", layout, validation=True, **given).run()
+    make_loop(ranks, folder, architecture, layout, validation=True, **given).run()
 
 
 def events(folder, kind):
@@ -33,12 +33,19 @@ def events(folder, kind):
 
 # 5 rows: one of two data-parallel processes has fewer, and a round of two micro-batches through stages is not full
 @pytest.mark.parametrize(
-    ("layout", "rows"),
-    [("FSDP2 x TP x4", 6), ("interleaved PP x2", 5), ("zero bubble PP x2", 5), ("FSDP2 x PP x4", 5), ("FSDP2 x3", 1)],
+    ("architecture", "layout", "rows"),
+    [
+        ("bloom", "FSDP2 x TP x4", 6),
+        ("bloom", "interleaved PP x2", 5),
+        ("bloom", "zero bubble PP x2", 5),
+        ("bloom", "FSDP2 x PP x4", 5),
+        ("bloom", "FSDP2 x3", 1),
+        ("llama", "interleaved PP x2", 5),
+    ],
 )
-def test_validation_is_that_of_one_process(processes, tmp_path, layout, rows):
-    run_whole(ALONE, tmp_path / "alone", "single", rows)
-    processes(int(size(layout)), run_whole, tmp_path / "together", layout, rows)
+def test_validation_is_that_of_one_process(processes, tmp_path, architecture, layout, rows):
+    run_whole(ALONE, tmp_path / "alone", "single", rows, architecture)
+    processes(int(size(layout)), run_whole, tmp_path / "together", layout, rows, architecture)
     for kind in ("train", "validation"):
         expected = events(tmp_path / "alone", kind)
         assert len(expected) == (4 if kind == "train" else 5)
@@ -63,26 +70,26 @@ class Dying:
         yield from self.objective.accumulate(micro_batches)
 
 
-def die(ranks, folder, layout):
-    loop = make_loop(ranks, folder, "bloom", layout, save_every=1)
+def die(ranks, folder, architecture, layout):
+    loop = make_loop(ranks, folder, architecture, layout, save_every=1)
     if ranks.rank == 1:
         loop.step.objective = Dying(loop.step.objective)
     loop.run()
 
 
-def resume(ranks, folder, layout):
-    loop = make_loop(ranks, folder, "bloom", layout, save_every=1)
+def resume(ranks, folder, architecture, layout):
+    loop = make_loop(ranks, folder, architecture, layout, save_every=1)
     started = checkpoint.find_checkpoint(loop.checkpoints, "f", 4)
     loop.run()
     return started.name
 
 
-@pytest.mark.parametrize("layout", ["FSDP2 x2", "PP x2"])
-def test_a_killed_worker_loses_nothing(processes, tmp_path, layout):
-    run_whole(ALONE, tmp_path / "straight", "single")
+@pytest.mark.parametrize(("architecture", "layout"), [("bloom", "FSDP2 x2"), ("bloom", "PP x2"), ("llama", "PP x2")])
+def test_a_killed_worker_loses_nothing(processes, tmp_path, architecture, layout):
+    run_whole(ALONE, tmp_path / "straight", "single", architecture=architecture)
     with pytest.raises(AssertionError, match="killed"):
-        processes(2, die, tmp_path / "killed", layout)
-    assert processes(2, resume, tmp_path / "killed", layout) == ["step-000002"] * 2
+        processes(2, die, tmp_path / "killed", architecture, layout)
+    assert processes(2, resume, tmp_path / "killed", architecture, layout) == ["step-000002"] * 2
     assert events(tmp_path / "killed", "train") == pytest.approx(events(tmp_path / "straight", "train"), rel=1e-5)
 
 
@@ -90,7 +97,7 @@ def test_a_killed_worker_loses_nothing(processes, tmp_path, layout):
     ("architecture", "training", "shape", "said"),
     [
         ("bloom", {}, ParallelDims(tp=4), "2 attention heads are not divisible among 4"),
-        ("mt5", {}, ParallelDims(pp=2), "only BLOOM can be split into pipeline stages, and this is MT5"),
+        ("mt5", {}, ParallelDims(pp=2), "only causal models can be split into pipeline stages, not MT5"),
         ("bloom", {}, ParallelDims(pp=6), "6 pipeline stages for 3 blocks, an embedding and a head; set at most 5"),
         ("bloom", {"micro_batch_rows": 12}, ParallelDims(pp=2), "1 micro-batches do not fill 2 stages"),
         ("bloom", {"micro_batch_rows": 5}, ParallelDims(dp_shard=2), "6 rows of each of 2 processes are not divisible"),
@@ -128,6 +135,16 @@ def test_layouts_that_do_not_fit_are_refused_in_one_line(architecture, training,
     assert "\n" not in str(caught.value)
 
 
+def on_meta(kind, given):
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    shape = {"hidden_size": 48, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 6}
+    config = AutoConfig.for_model(kind, vocab_size=64, pad_token_id=0, **shape | {"num_key_value_heads": 2} | given)
+    with torch.device("meta"):
+        network = AutoModelForCausalLM.from_config(config)
+    return HubModel(network, find_head(network, kind), kind)
+
+
 @pytest.mark.parametrize(
     ("kind", "given", "said"),
     [
@@ -140,15 +157,25 @@ def test_layouts_that_do_not_fit_are_refused_in_one_line(architecture, training,
     ],
 )
 def test_models_of_transformers_that_cannot_be_sliced_are_refused_in_one_line(kind, given, said):
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    shape = {"hidden_size": 48, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 6}
-    config = AutoConfig.for_model(kind, vocab_size=64, pad_token_id=0, **shape | {"num_key_value_heads": 2} | given)
-    with torch.device("meta"):
-        network = AutoModelForCausalLM.from_config(config)
-    model = HubModel(network, find_head(network, kind), kind)
     with pytest.raises(ConfigError, match=said) as caught:
-        check_constraints(model, make_recipe("bloom", "single").training, ParallelDims(tp=2))
+        check_constraints(on_meta(kind, given), make_recipe("bloom", "single").training, ParallelDims(tp=2))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "said"),
+    [
+        ("gpt2", {}, r"pp: GPT2LMHeadModel has no plan of its own for stages \(base_model_pp_plan\); set pp to 1"),
+        ("gpt_neox", {}, "GPTNeoXForCausalLM is more than an embedding, blocks and a norm"),
+        ("gemma", {}, "GemmaForCausalLM has more to its embedding than a table"),
+        ("granite", {"embedding_multiplier": 2.0}, "GraniteForCausalLM computes more than its blocks and its norm"),
+        ("qwen3_next", {}, "Qwen3NextForCausalLM has layers that are no attention of transformers' interface"),
+        ("llama", {}, "4 pipeline stages for 1 blocks, an embedding and a head; set at most 3"),
+    ],
+)
+def test_models_of_transformers_that_have_no_stages_are_refused_in_one_line(kind, given, said):
+    with pytest.raises(ConfigError, match=said) as caught:
+        check_constraints(on_meta(kind, given), make_recipe("bloom", "single").training, ParallelDims(pp=4))
     assert "\n" not in str(caught.value)
 
 

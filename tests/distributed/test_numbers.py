@@ -25,7 +25,7 @@ TRAINED = {
         "TP x PP x4", "ZeRO-1 x PP x4",
     ),
     "mt5": ("DP x2", "FSDP2 x2", "TP x2", "FSDP2 x TP x4", "ZeRO-1 x2"),
-    "llama": ("FSDP2 x2", "TP x2", "replicas x FSDP2 x4"),
+    "llama": ("FSDP2 x2", "TP x2", "PP x2", "replicas x FSDP2 x4", "TP x PP x4", "ZeRO-1 x PP x4"),
 }  # fmt: skip
 FORMATS = {
     "fp32": {"optimizer": {"name": "adafactor"}, "prefix_lm": True},

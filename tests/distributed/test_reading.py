@@ -82,11 +82,13 @@ def read(ranks, folder, parallel):
         ("bloom", 2, {"pp": 2}),
         ("mt5", 2, {"tp": 2}),
         ("llama", 2, {"tp": 2}),
+        ("llama", 2, {"pp": 2}),
         pytest.param("qwen3", 2, {"tp": 2}, marks=pytest.mark.slow),
         pytest.param("bloom", 4, {"tp": 2}, marks=pytest.mark.slow),
         pytest.param("bloom", 4, {"pp": 2}, marks=pytest.mark.slow),
         pytest.param("bloom", 4, {"pp": 4}, marks=pytest.mark.slow),
         pytest.param("bloom", 4, {"tp": 2, "pp": 2}, marks=pytest.mark.slow),
+        pytest.param("qwen3", 4, {"tp": 2, "pp": 2}, marks=pytest.mark.slow),
         pytest.param("mt5", 4, {"tp": 2}, marks=pytest.mark.slow),
     ],
 )
@@ -111,8 +113,8 @@ def test_a_cut_model_answers_as_a_whole_one(processes, tmp_path, architecture, s
 @pytest.mark.parametrize(
     ("architecture", "parallel", "refused"),
     [
-        ("mt5", {"pp": 2}, r"evaluation\.parallel\.pp: only BLOOM can be split into pipeline stages, and this is MT5"),
-        ("llama", {"pp": 2}, r"this is HubModel; set pp to 1 and raise tp"),
+        ("mt5", {"pp": 2}, r"evaluation\.parallel\.pp: only causal models can be split into pipeline stages, not MT5"),
+        ("llama", {"pp": 5}, r"5 pipeline stages for 2 blocks, an embedding and a head; set at most 4"),
         ("bloom", {"tp": 3}, r"evaluation\.parallel\.tp: 2 attention heads are not divisible among 3 processes \("),
         ("bloom", {"pp": 6}, r"6 pipeline stages for 3 blocks, an embedding and a head; set at most 5"),
     ],

@@ -113,6 +113,7 @@ def one_step(ranks, folder, architecture, layout, **training):
     [
         ("bloom", [*MATRIX, "single"]),
         ("mt5", ["single", "FSDP2 x2", "TP x2", "FSDP2 x TP x4", "single"]),
+        ("llama", ["single", "PP x2", "FSDP2 x PP x4", "TP x PP x4", "FSDP2 x2", "PP x2", "single"]),
     ],
 )
 def test_adafactor_goes_from_each_layout_to_the_next(processes, tmp_path, architecture, chain):

@@ -64,6 +64,8 @@ def measured(ranks, folder, architecture, layout):
         pytest.param("mt5", "TP x2", marks=pytest.mark.slow),
         pytest.param("llama", "FSDP2 x2", marks=pytest.mark.slow),
         pytest.param("llama", "TP x2", marks=pytest.mark.slow),
+        ("llama", "PP x2"),
+        pytest.param("qwen3", "TP x PP x4", marks=pytest.mark.slow),
     ],
 )
 def test_suites_are_measured_on_a_cut_model(processes, tmp_path, architecture, layout):

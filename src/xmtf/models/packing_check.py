@@ -30,7 +30,7 @@ def check_packing(model: Model) -> float:
         tokens        a a a a a a a b b b b b b P P
         segment_ids   1 1 1 1 1 1 1 2 2 2 2 2 2 0 0
 
-    An encoder-decoder is checked in the same way with two inputs and two targets, a pipeline stage of BLOOM with
+    An encoder-decoder is checked in the same way with two inputs and two targets, a pipeline stage with
     random hidden states where it takes those, and by those that it gives.
 
     Args:

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 
 from xmtf.errors import ConfigError
-from xmtf.models.bloom.staged import StagedBloom
 from xmtf.models.finite import require_finite_tensors
 from xmtf.models.hub.model import HubModel
 from xmtf.models.layers.cut import keep_whole
+from xmtf.models.layers.staged import StagedModel
 from xmtf.parallel.materialize import CutModel, Weights, place_pieces
 from xmtf.parallel.stages import own_stages
 from xmtf.parallel.tensor_parallel import slice_model
@@ -97,4 +97,4 @@ def place_to_read(
 
 def as_reader(parts: list[Any], mesh: Mesh) -> Any:
     """Return what is asked in a model's stead, of which this process holds some parts."""
-    return parts[0] if mesh.pipe.size == 1 else StagedBloom(parts, mesh.pipe.rank, mesh.pipe.size, mesh.pipe.give)
+    return parts[0] if mesh.pipe.size == 1 else StagedModel(parts, mesh.pipe.rank, mesh.pipe.size, mesh.pipe.give)

@@ -1,15 +1,16 @@
-"""Consecutive blocks of a BLOOM, as the pipeline stages of one process."""
+"""Consecutive blocks of a causal model, as the pipeline stages of one process."""
 
 from __future__ import annotations
 
 from xmtf.models.bloom import Bloom
+from xmtf.models.hub.model import HubModel
 from xmtf.parallel.topology.parallel_dims import stage_blocks
 from xmtf.parallel.topology.ranks import Ranks
 
 __all__ = ["own_stages"]
 
 
-def own_stages(model: Bloom, of_each: int, pipe: Ranks) -> list[Bloom]:
+def own_stages(model: Bloom | HubModel, of_each: int, pipe: Ranks) -> list[Bloom | HubModel]:
     """Return the stages that a process holds, in order; they share the model's parameters.
 
     ::
@@ -22,7 +23,7 @@ def own_stages(model: Bloom, of_each: int, pipe: Ranks) -> list[Bloom]:
         of_each: Stages of each process.
         pipe: Processes along ``pp``.
     """
-    blocks = stage_blocks(model.config.num_layers, of_each * pipe.size)
+    blocks = stage_blocks(model.num_blocks, of_each * pipe.size)
     return [
         model.part(blocks[stage].start, blocks[stage].stop, first=stage == 0, last=stage == len(blocks) - 1)
         for stage in range(pipe.rank, len(blocks), pipe.size)

@@ -106,19 +106,21 @@ def slice_model(model: object, mesh: Mesh) -> StepCasts:
             model.lm_head.weight = model.shared.weight
         else:
             model.lm_head.weight = _cut(model.lm_head.weight, tensor, 0)
-    if not isinstance(model, Bloom) or model.last:
+    if isinstance(model, MT5) or model.last:
         rows = tensor.slice_of(model.vocab_size)
         know_whole_logits(model, OwnVocabulary(model.logits, rows, tensor.add, tensor.most), model.vocab_size)
     return casts
 
 
 def _slice_hub_tables(model: HubModel, tensor: Ranks) -> None:
-    # embedded tokens are whole: what the network does with them before its first block is its own
-    table = _sliced_table(model.network.get_input_embeddings().weight, Shared(tensor, False), model.training)
-    linear = model.head.linear
-    tied = linear.weight is model.network.get_input_embeddings().weight
-    model.network.set_input_embeddings(table)
-    linear.weight = table.weight if tied else _cut(linear.weight, tensor, 0)
+    embedding = model.network.get_input_embeddings()
+    if embedding is not None:
+        # embedded tokens are whole: what the network does with them before its first block is its own
+        table = _sliced_table(embedding.weight, Shared(tensor, False), model.training)
+        model.network.set_input_embeddings(table)
+    if model.last:
+        linear = model.head.linear
+        linear.weight = table.weight if model.tied else _cut(linear.weight, tensor, 0)
 
 
 def _share_blocks(model: HubModel, shared: Shared) -> None:
@@ -134,9 +136,9 @@ def _share_blocks(model: HubModel, shared: Shared) -> None:
 
         return changed
 
-    model.blocks[0].register_forward_pre_hook(
-        hook(lambda hidden: own_positions(hidden, shared.tensor)), with_kwargs=True
-    )
+    if model.first:  # the others are sent their own
+        begin = hook(lambda hidden: own_positions(hidden, shared.tensor))
+        model.blocks[0].register_forward_pre_hook(begin, with_kwargs=True)
     for part in model.slicing_parts():
         part.register_forward_pre_hook(hook(lambda hidden: shared.enter(hidden, training=True).whole), with_kwargs=True)
     shared.by_part = True

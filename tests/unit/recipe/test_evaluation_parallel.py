@@ -33,7 +33,11 @@ def test_copies_of_the_model_share_the_requests(tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "architecture", "refused"),
     [
-        (("evaluation.parallel.pp=2",), "mt5", r"evaluation\.parallel\.pp: only BLOOM can be split into stages"),
+        (
+            ("evaluation.parallel.pp=2",),
+            "mt5",
+            r"evaluation\.parallel\.pp: only causal models can be split into stages",
+        ),
         (("evaluation.parallel.tp=3",), "bloom", r"2 attention heads are not divisible among 3 processes"),
         (("evaluation.parallel.pp=4",), "bloom", r"4 stages for 1 blocks, an embedding and a head; set at most 3"),
         (

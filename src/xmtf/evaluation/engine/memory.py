@@ -11,9 +11,9 @@ import os
 
 import torch
 
-from xmtf.models.bloom.staged import StagedBloom
 from xmtf.models.interface import CausalModel, EncoderDecoderModel
 from xmtf.models.layers.cut import cut_fault, held_numbers
+from xmtf.models.layers.staged import StagedModel
 
 __all__ = ["fitting_positions", "positions_of"]
 
@@ -31,7 +31,7 @@ def fitting_positions(model: CausalModel | EncoderDecoderModel) -> int:
     embedding; and processes of one machine share its memory.
     """
     weight = model.head_weight()
-    assert isinstance(model, torch.nn.Module | StagedBloom)
+    assert isinstance(model, torch.nn.Module | StagedModel)
     parameters = held_numbers(model.parameters())
     if weight.device.type == "cuda":
         memory = torch.cuda.get_device_properties(weight.device).total_memory

@@ -26,6 +26,7 @@ from xmtf.models.layers.documents import Documents
 from xmtf.models.layers.flex import alibi_flex_bias, flex_takes
 from xmtf.models.layers.latest import Latest
 from xmtf.models.layers.shares import UNSHARED, PositionShares
+from xmtf.models.layers.staged import twin_of
 from xmtf.models.layers.tied import SlicedEmbedding, lookup
 from xmtf.models.layers.trees import Trees
 
@@ -150,26 +151,35 @@ class Bloom(nn.Module):
         """Return the blocks held here with their index in the whole model."""
         return [(int(name), block) for name, block in self.h.named_children() if isinstance(block, Block)]
 
+    @property
+    def num_blocks(self) -> int:
+        """How many blocks are held here."""
+        return len(self.h)
+
+    def tables(self) -> list[Tensor]:
+        """Return the embedding, which is also the head, where it is held here."""
+        return [self.word_embeddings.weight] if self.first or self.last else []
+
+    @property
+    def tied(self) -> bool:
+        """Whether the head is the embedding."""
+        return True
+
     def part(self, first_block: int, end_block: int, *, first: bool, last: bool) -> Bloom:
         """Return some consecutive blocks as its own model that shares parameters, under the same names.
 
         The first part embeds tokens; the others begin with the hidden states of the part before. The last part
         ends with the norm and keeps the embedding too, as its head.
         """
-        part = Bloom.__new__(Bloom)
-        nn.Module.__init__(part)
-        for name, value in vars(self).items():
-            if not name.startswith("_") and name != "training":
-                setattr(part, name, value)
-        part.training = self.training
+        part = twin_of(self)
         part.first, part.last = first, last
-        if first or last:
-            part.word_embeddings = self.word_embeddings
-        if first:
-            part.word_embeddings_layernorm = self.word_embeddings_layernorm
+        if not (first or last):
+            del part.word_embeddings
+        if not first:
+            del part.word_embeddings_layernorm
         part.h = nn.ModuleDict({str(index): block for index, block in self.blocks()[first_block:end_block]})
-        if last:
-            part.ln_f = self.ln_f
+        if not last:
+            del part.ln_f
         return part
 
     def _embed(self, tokens_RT: Tensor) -> Tensor:

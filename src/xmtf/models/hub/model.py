@@ -24,6 +24,7 @@ from xmtf.models.hub.network import HubNetwork, fitting
 from xmtf.models.hub.positions import index_distances, segment_positions
 from xmtf.models.hub.ragged import DocumentPass, attending_to
 from xmtf.models.hub.self_tests import find_cache_fault, find_ragged_fault, find_tree_fault
+from xmtf.models.hub.stages import Elsewhere, find_stage_fault, stage_of
 from xmtf.models.interface import Cache
 from xmtf.models.layers.attention import additive_bias, compute_dtype, self_attention_mask
 from xmtf.models.layers.documents import Documents
@@ -31,6 +32,7 @@ from xmtf.models.layers.host_copies import on_host
 from xmtf.models.layers.ragged import RaggedCache, RaggedPass, ragged_reader, read_rows
 from xmtf.models.layers.shares import UNSHARED, PositionShares
 from xmtf.models.layers.slicing import planned
+from xmtf.models.layers.staged import twin_of
 from xmtf.models.layers.tied import SlicedEmbedding, lookup
 from xmtf.models.layers.trees import Trees, padded_together
 
@@ -62,6 +64,9 @@ class HubModel(HubNetwork):
         self.by_document = False
         """Read packed rows as documents, without a mask of a whole row; only where :attr:`ragged_fault` is None."""
         self.shares: PositionShares = UNSHARED
+        self.first, self.last = True, True
+        self.tied: bool = head.linear.weight is network.get_input_embeddings().weight
+        """Whether the head is the embedding."""
         self.layer_types: list[str] = sorted(set(getattr(config, "layer_types", None) or ()))
 
     def hidden_states(
@@ -73,6 +78,8 @@ class HubModel(HubNetwork):
         cache: Cache | None = None,
     ) -> Tensor:
         """Return hidden states after the last norm, ``[R, T, H]``; see :class:`xmtf.models.CausalModel`.
+
+        Of a part that is not the first, ``tokens_RT`` are the hidden states of the part before.
 
         Raises:
             ConfigError: Packed rows or prefix LM with layers that take no mask.
@@ -86,22 +93,42 @@ class HubModel(HubNetwork):
             documents = Documents.of(segment_ids_RT)
             if documents is not None:
                 return self._read_documents(tokens_RT, segment_ids_RT, documents)
-        past, length = 0, tokens_RT.shape[1]
         assert cache is None or isinstance(cache, HubCache)
-        tokens_RT = self._shares().padded(tokens_RT)
+        shares = self.shares if self.training else UNSHARED
+        past, length = 0, (tokens_RT if segment_ids_RT is None else segment_ids_RT).shape[1]
         segment_ids_RT, is_input_RT = (
-            ids if ids is None else self._shares().padded(ids) for ids in (segment_ids_RT, is_input_RT)
+            ids if ids is None else shares.padded(ids) for ids in (segment_ids_RT, is_input_RT)
         )
+        tokens_RT = shares.padded(tokens_RT) if self.first else tokens_RT
+        num_queries = tokens_RT.shape[1] * (1 if self.first else shares.num)
         if cache is not None:
             past = cache.past.get_seq_length()
-            cache.extend(tokens_RT, segment_ids_RT, is_input_RT)
+            # a part that is not the first is given hidden states
+            cache.extend(tokens_RT if self.first else tokens_RT[..., 0], segment_ids_RT, is_input_RT)
             segment_ids_RT, is_input_RT = cache.segment_ids, cache.is_input
-        arguments = self._positions_and_mask(tokens_RT.shape[1], past, segment_ids_RT, is_input_RT)
+        arguments = self._positions_and_mask(num_queries, past, segment_ids_RT, is_input_RT)
         hidden_RTH = self._run(tokens_RT, arguments, None if cache is None else cache.past)
-        return self._shares().whole(hidden_RTH, length)
+        return shares.whole(hidden_RTH, length) if self.last else hidden_RTH
 
-    def _shares(self) -> PositionShares:
-        return self.shares if self.training else UNSHARED
+    def forward(
+        self, tokens_RT: Tensor, segment_ids_RT: Tensor | None = None, is_input_RT: Tensor | None = None
+    ) -> Tensor:
+        """Return hidden states, as :meth:`hidden_states` does."""
+        return self.hidden_states(tokens_RT, segment_ids_RT=segment_ids_RT, is_input_RT=is_input_RT)
+
+    def part(self, first_block: int, end_block: int, *, first: bool, last: bool) -> HubModel:
+        """Return some consecutive blocks as its own model that shares parameters, under the same names.
+
+        See :mod:`xmtf.models.hub.stages`; the model has no :attr:`stage_fault`.
+        """
+        part, held = twin_of(self), range(first_block, end_block)
+        part._modules["network"] = stage_of(
+            self.network, body(self.network), self._stages, held, first=first, last=last
+        )
+        part.first, part.last = first, last
+        if not last:
+            del part.head
+        return part
 
     def read_forest(self, blocks: Sequence[Trees], wanted_P: Tensor) -> Tensor:
         """Return hidden states ``[P, H]`` of chosen nodes; see :class:`xmtf.models.layers.trees.ForestReader`.
@@ -162,7 +189,9 @@ class HubModel(HubNetwork):
         return hidden_RWH.gather(1, places_RT[:, :, None].expand(-1, -1, hidden_RWH.shape[2]))
 
     def _run(self, tokens_RT: Tensor, arguments: dict[str, Any], past: Any) -> Tensor:
-        if self._embeds_apart():
+        if not self.first:
+            arguments["inputs_embeds"] = tokens_RT
+        elif self._embeds_apart():
             arguments["inputs_embeds"] = self._embed(tokens_RT)
         else:
             arguments["input_ids"] = tokens_RT
@@ -178,7 +207,13 @@ class HubModel(HubNetwork):
             ConfigError: The network computes logits in a way that is not known here.
         """
         inputs = None
-        if isinstance(self.network.get_input_embeddings(), SlicedEmbedding):
+        if not self.last:
+            return
+        if not self.first:
+            weight = self.head.linear.weight
+            drawn = torch.randn(1, 5, self.hidden_size, generator=torch.Generator().manual_seed(0))
+            inputs = {"inputs_embeds": drawn.to(weight.device, weight.dtype)}
+        elif isinstance(self.network.get_input_embeddings(), SlicedEmbedding):
             tokens = torch.arange(1, min(6, self.vocab_size), device=self.head.linear.weight.device)
             inputs = {"inputs_embeds": self._embed(tokens[None])}
         training = self.training
@@ -215,14 +250,30 @@ class HubModel(HubNetwork):
     @property
     def blocks(self) -> nn.ModuleList:
         """The network's blocks in order, as its own plan of pipeline stages names them."""
-        blocks = getattr(body(self.network), self._stages[1])
+        blocks = getattr(body(self.network), list(self._stages)[1])
         assert isinstance(blocks, nn.ModuleList)
         return blocks
 
     @property
-    def _stages(self) -> list[str]:
+    def num_blocks(self) -> int:
+        """How many blocks are held here."""
+        return sum(not isinstance(block, Elsewhere) for block in self.blocks)
+
+    @property
+    def stage_fault(self) -> str | None:
+        """Why its blocks cannot be pipeline stages, or None; takes no weights."""
+        return find_stage_fault(self.network, body(self.network), self._stages, self.hidden_size)
+
+    def tables(self) -> list[Tensor]:
+        """Return embedding and head, those that are held here, each once."""
+        tables = [self.network.get_input_embeddings()] if self.first else []
+        tables += [self.head.linear] if self.last and not (self.first and self.tied) else []
+        return [table.weight for table in tables]
+
+    @property
+    def _stages(self) -> dict[str, Any]:
         config = self.network.config.get_text_config(decoder=True)
-        return list(getattr(config, "base_model_pp_plan", None) or ())
+        return getattr(config, "base_model_pp_plan", None) or {}
 
     def slicing_parts(self) -> list[nn.Module]:
         """Return the modules of the blocks that contain sliced matrices: attentions and feed-forwards."""
@@ -252,7 +303,8 @@ class HubModel(HubNetwork):
         else:
             known = segment_ids_RS
         positions_RT = segment_positions(known)[:, past:]
-        if is_input_RS is None and int(on_host(known).max()) <= 1:
+        shared = self.training and self.shares.num > 1 and not self.first  # hidden states are not all positions
+        if is_input_RS is None and not shared and int(on_host(known).max()) <= 1:
             # padding alone: the mask that every model of transformers understands
             return {"position_ids": positions_RT, "attention_mask": (known != 0).long()}
         num_keys = past + num_queries
@@ -274,7 +326,7 @@ class HubModel(HubNetwork):
                 f"model {self.label!r}: layers of kind {', '.join(sorted(unknown))} cannot keep packed examples "
                 "apart; set tokens.packing.policy: pad (and training.prefix_lm: false)"
             )
-        dtype = compute_dtype(self.head.linear.weight)
+        dtype = compute_dtype(next(self.parameters()))
         full = additive_bias(allowed_RTS, None, dtype)
         if self.window is None:
             sliding = full
@@ -291,6 +343,8 @@ class HubModel(HubNetwork):
 
         Of tokens it is where the network's own is found to be wrong too.
         """
+        if not (self.first and self.last):
+            return self.network_cache()
         if ragged_reader(self) is not None:
             return RaggedCache()
         return self.network_cache() if self.cache_fault is None else TokenCache()

@@ -13,7 +13,7 @@ from xmtf.models.bloom import Bloom
 from xmtf.models.hub.model import HubModel
 from xmtf.models.hub.network import HubNetwork
 from xmtf.models.layers.slicing import SLICED_ALONG, planned
-from xmtf.models.lora import LoraLinear, adapters
+from xmtf.models.lora import LoraLinear
 from xmtf.models.mt5 import MT5
 from xmtf.models.quantise import quantised_linears
 from xmtf.parallel.topology.parallel_dims import ParallelDims
@@ -51,8 +51,8 @@ def reading_fault(model: object, shape: ParallelDims) -> str | None:
         shape: The layout, as ``evaluation.parallel`` gives it.
     """
     found = next(_cuts(model, shape, _READING), None)
-    if found is None and isinstance(model, Bloom):
-        found = next(_too_many_stages(model.config.num_layers, shape.pp, _READING), None)
+    if found is None and isinstance(model, Bloom | HubModel) and shape.pp > 1:
+        found = next(_too_many_stages(model.num_blocks, shape.pp, _READING), None)
     return found
 
 
@@ -70,11 +70,11 @@ _READING = _Words("evaluation.parallel", "set pp to 1 and raise tp", "set tp to 
 
 
 def _cuts(model: Any, shape: ParallelDims, words: _Words) -> Iterator[str]:
-    if shape.pp > 1 and not isinstance(model, Bloom):
-        yield (
-            f"{words.key}.pp: only BLOOM can be split into pipeline stages, and this is {type(model).__name__}; "
-            f"{words.without_pp}"
-        )
+    if shape.pp > 1 and not isinstance(model, Bloom | HubModel):
+        kind = type(getattr(model, "network", model)).__name__
+        yield f"{words.key}.pp: only causal models can be split into pipeline stages, not {kind}; {words.without_pp}"
+    elif shape.pp > 1 and isinstance(model, HubModel) and model.stage_fault is not None:
+        yield f"{words.key}.pp: {model.stage_fault}; {words.without_pp}"
     if shape.tp > 1:
         yield from _slices(model, shape.tp, words)
 
@@ -82,8 +82,6 @@ def _cuts(model: Any, shape: ParallelDims, words: _Words) -> Iterator[str]:
 def _violations(model: Any, training: Training, shape: ParallelDims) -> Iterator[str]:
     yield from _cuts(model, shape, _TRAINING)
     frozen = not next(model.parameters()).requires_grad  # the embedding is, beside adapters; they take long to look for
-    if shape.pp > 1 and frozen and adapters(model):
-        yield "training.parallel: adapters (model.lora) train with dp_shard, dp_replicate and tp; set pp to 1"
     if shape.splits and frozen and any(quantised_linears(model)):
         yield (
             "training.parallel: quantised weights (model.quantize) cannot be sharded; set dp_shard, tp and pp to 1, "
@@ -91,7 +89,7 @@ def _violations(model: Any, training: Training, shape: ParallelDims) -> Iterator
         )
     yield from _rows(training, shape.data)
     if shape.pp > 1:
-        yield from _stages(model.config.num_layers, training, shape)
+        yield from _stages(model.num_blocks, training, shape)
         if training.parallel.schedule == "zero_bubble":
             yield from _two_backward_passes(training, shape, adapted=frozen)
     if training.activation_checkpointing and isinstance(model, HubNetwork) and model.cannot_recompute:

@@ -93,7 +93,7 @@ def check_cut(parallel: EvaluationParallel | None, architecture: str | None, sha
         return
     key = "evaluation.parallel"
     if parallel.pp > 1 and architecture not in (None, "bloom"):
-        raise ValueError(f"{key}.pp: only BLOOM can be split into stages; set pp to 1 and raise tp")
+        raise ValueError(f"{key}.pp: only causal models can be split into stages; set pp to 1 and raise tp")
     blocks, heads = shape or (parallel.pp, parallel.tp)
     if parallel.pp > blocks + 2:
         raise ValueError(

@@ -19,6 +19,8 @@ from torch.distributed.tensor import DTensor
 
 from xmtf.models.bloom import Bloom
 from xmtf.models.hub.encoder_decoder import HubEncoderDecoder
+from xmtf.models.hub.model import HubModel
+from xmtf.models.hub.stages import Elsewhere
 from xmtf.models.mt5 import MT5
 from xmtf.models.torch_private import foreach_norm
 from xmtf.parallel.casts import StepCasts
@@ -59,7 +61,7 @@ class Layout:
     parts: list[Any]
     pieces: dict[str, Piece]
     tables: list[ShardedTable] = field(default_factory=list)
-    tied: nn.Parameter | None = None
+    tied: Tensor | None = None
     zero: int = 3
     early: EarlySums | None = None
     casts: list[StepCasts] = field(default_factory=list)
@@ -116,7 +118,7 @@ class Layout:
         if self.early is not None:
             self.early.finish()
         # The tied table lies on the first and on the last stage: each has half of its gradient.
-        if self.tied is not None:
+        if self.tied is not None and self.tied.requires_grad:
             self.mesh.ends.add(_gradient(self.tied))
         tables = {table.weight for table in self.tables}
         trained = [piece for piece in self.pieces.values() if piece.source.requires_grad]
@@ -228,16 +230,12 @@ def _early_sums(parts: list[Any], mesh: Mesh) -> EarlySums | None:
     return EarlySums([each for each in matrices if each.requires_grad], mesh.data)
 
 
-def _stages(model: Bloom, training: Training, mesh: Mesh) -> list[Bloom]:
-    return own_stages(model, training.parallel.stages_each, mesh.pipe)
+def _stages(model: Any, training: Training, mesh: Mesh) -> list[Any]:
+    return list(own_stages(model, training.parallel.stages_each, mesh.pipe))
 
 
-def _tied(parts: list[Any]) -> nn.Parameter | None:
-    for part in parts:
-        if part.first or part.last:
-            weight: nn.Parameter = part.word_embeddings.weight
-            return weight
-    return None
+def _tied(parts: list[Any]) -> Tensor | None:
+    return next((table for part in parts if part.tied for table in part.tables()), None)
 
 
 def blocks_of(model: Any) -> list[nn.Module]:
@@ -248,7 +246,8 @@ def blocks_of(model: Any) -> list[nn.Module]:
         return [*model.encoder.blocks, *model.decoder.blocks]
     network = model.network
     stacks = [network.get_encoder(), network.get_decoder()] if isinstance(model, HubEncoderDecoder) else [network]
-    return [block for stack in stacks for block in _longest_list(stack)]
+    blocks = [block for stack in stacks for block in _longest_list(stack)]
+    return [block for block in blocks if not isinstance(block, Elsewhere)]
 
 
 def _longest_list(stack: nn.Module) -> list[nn.Module]:
@@ -274,8 +273,8 @@ def _shard_blocks(model: Any, training: Training, mesh: Mesh) -> None:
 def _table_names(parts: list[Any], pieces: dict[str, Piece]) -> list[str]:
     weights: set[int] = set()
     for part in parts:
-        if isinstance(part, Bloom):
-            weights |= {id(part.word_embeddings.weight)} if part.first or part.last else set()
+        if isinstance(part, Bloom | HubModel):
+            weights |= {id(table) for table in part.tables()}
         elif isinstance(part, MT5):
             weights |= {id(part.shared.weight), id(part.lm_head.weight)}
         else:
@@ -292,7 +291,7 @@ def clear_gradients(parameters: Iterable[nn.Parameter]) -> None:
             parameter.grad = None
 
 
-def _gradient(parameter: nn.Parameter) -> Tensor:
+def _gradient(parameter: Tensor) -> Tensor:
     if parameter.grad is None:
         parameter.grad = torch.zeros_like(parameter)
     return parameter.grad

@@ -25,7 +25,7 @@ from torch.distributed.pipelining import (
     ScheduleInterleavedZeroBubble,
 )
 
-from xmtf.models.bloom.staged import StagedBloom
+from xmtf.models.layers.staged import StagedModel
 from xmtf.models.torch_private import stage_backward
 from xmtf.recipe.schema import Training
 from xmtf.training.loss.batches import Batch, CausalRows, is_causal
@@ -76,10 +76,10 @@ class Pipeline:
         return self.objective.num_groups
 
     @property
-    def reader(self) -> StagedBloom:
+    def reader(self) -> StagedModel:
         """What suites ask: the stages of all processes as one model."""
         pipe = self.layout.mesh.pipe
-        return StagedBloom(self.layout.parts, pipe.rank, pipe.size, pipe.give)
+        return StagedModel(self.layout.parts, pipe.rank, pipe.size, pipe.give)
 
     def with_groups(self, num_groups: int) -> Pipeline:
         """Return the same pipeline, keeping sums of other groups."""

@@ -106,6 +106,6 @@ def stage_shares(model: Any, layout: Candidate) -> list[list[float]]:
     pp = layout.dims.pp
     if pp == 1:
         return [[1.0]]
-    num_layers = model.config.num_layers
+    num_layers = model.num_blocks
     blocks = stage_blocks(num_layers, pp * layout.stages_per_rank)
     return [[len(stage) / num_layers for stage in blocks[rank::pp]] for rank in range(pp)]

@@ -1,4 +1,4 @@
-"""A BLOOM whose blocks lie in several processes, as those see it that only read it.
+"""A causal model whose blocks lie in several processes, as those see it that only read it.
 
 Every process asks the same, in the same order. One stage after the other computes, and all get its hidden states;
 the last stage's head gives everybody the logits, or sums over them. So each process finds the numbers of one that has
@@ -14,20 +14,20 @@ Legend: R rows, T positions, H hidden size, P chosen positions.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from xmtf.models.bloom.model import Bloom
 from xmtf.models.interface import Cache
-from xmtf.models.layers.cache import DecoderCache
 from xmtf.models.layers.cut import OwnVocabulary, own_vocabulary, read_whole
 
-__all__ = ["StagedBloom", "StagedCache"]
+__all__ = ["Stage", "StagedCache", "StagedModel", "twin_of"]
 
+T = TypeVar("T", bound=nn.Module)
 Share = Callable[[Tensor, int], Tensor]
 """Gives a tensor of one process, by its number, to all of them, in place."""
 
@@ -40,32 +40,81 @@ class StagedCache:
         parts: Of each part of this process, in order.
     """
 
-    parts: tuple[DecoderCache, ...]
+    parts: tuple[Cache, ...]
 
     def select(self, rows: Tensor) -> StagedCache:
         """Return the cache of the chosen rows, int64 ``[R2]``; a row may be chosen often."""
         return StagedCache(tuple(part.select(rows) for part in self.parts))
 
 
-class StagedBloom:
+class Stage(Protocol):
+    """Consecutive blocks of a causal model, with the embedding before or norm and head behind them at its ends."""
+
+    first: bool
+    last: bool
+    vocab_size: int
+    hidden_size: int
+    max_positions: int | None
+
+    @property
+    def num_blocks(self) -> int:
+        """How many blocks it holds."""
+
+    def hidden_states(
+        self,
+        tokens_RT: Tensor,
+        *,
+        segment_ids_RT: Tensor | None = None,
+        is_input_RT: Tensor | None = None,
+        cache: Any = None,
+    ) -> Tensor:
+        """Return its hidden states; if it is not the first, ``tokens_RT`` are those of the stage before."""
+        ...
+
+    def logits(self, hidden_PH: Tensor, tokens: slice | None = None) -> Tensor:
+        """As of :class:`xmtf.models.interface.CausalModel`, of the last."""
+        ...
+
+    def tables(self) -> list[Tensor]:
+        """Return embedding and head, those that are held here, each once."""
+        ...
+
+    def parameters(self) -> Iterator[Tensor]:
+        """As of ``torch.nn.Module``."""
+        ...
+
+    def new_cache(self) -> Cache:
+        """Return an empty cache."""
+        ...
+
+
+def twin_of(module: T) -> T:
+    """Return a module that shares parameters, buffers and modules with another, until one of these is replaced."""
+    twin = copy.copy(module)
+    for kind in ("_modules", "_parameters", "_buffers"):
+        setattr(twin, kind, dict(getattr(module, kind)))
+    return twin
+
+
+class StagedModel:
     """Follows :class:`xmtf.models.interface.CausalModel`, for evaluation; only its own passes read it.
 
     Args:
-        parts: Stages of this process, in order: stage ``rank``, then each ``size``-th (:meth:`Bloom.part`).
+        parts: Stages of this process, in order: stage ``rank``, then each ``size``-th.
         rank: This process among those that hold stages.
         size: How many there are.
         share: Gives a tensor of one of them to all.
     """
 
     family: Literal["causal"] = "causal"
-    max_positions: int | None = None
     dropout = 0.0
     activation_checkpointing = False
     accumulate_in_place = False
     sliced = True  # only its own passes read it
 
-    def __init__(self, parts: Sequence[Bloom], rank: int, size: int, share: Share) -> None:
+    def __init__(self, parts: Sequence[Stage], rank: int, size: int, share: Share) -> None:
         self.vocab_size, self.hidden_size = parts[0].vocab_size, parts[0].hidden_size
+        self.max_positions = parts[0].max_positions
         self._parts, self._rank, self._size, self._share = parts, rank, size, share
 
     def hidden_states(
@@ -84,7 +133,7 @@ class StagedBloom:
             if holder == self._rank:
                 part = self._parts[index]
                 given = tokens_RT if part.first else hidden_RTH
-                remembered = cache.parts[index] if cache is not None and part.blocks() else None
+                remembered = cache.parts[index] if cache is not None and part.num_blocks else None
                 computed_RTH = part.hidden_states(
                     given, segment_ids_RT=segment_ids_RT, is_input_RT=is_input_RT, cache=remembered
                 )
@@ -121,10 +170,8 @@ class StagedBloom:
         return (parameter for part in self._parts for parameter in part.parameters())
 
     def head_weight(self) -> Tensor:
-        """Return the embedding where it is held here, else any parameter: it tells the device and the number format."""
-        ends = [part for part in self._parts if part.first or part.last]
-        weight: Tensor = ends[0].word_embeddings.weight if ends else next(self.parameters())
-        return weight
+        """Return a table of tokens where one is held here, else any parameter: it tells device and number format."""
+        return next((table for part in self._parts for table in part.tables()), next(self.parameters()))
 
     def new_cache(self) -> StagedCache:
         """Return an empty cache."""
@@ -132,8 +179,9 @@ class StagedBloom:
 
     @property
     def _dtype(self) -> torch.dtype:
-        """What hidden states are: norms and residual stream are in the format of the weights, under autocast too."""
-        return self.head_weight().dtype
+        """What hidden states are: norms and residual stream are fp32 under autocast, else as the weights are."""
+        weight = self.head_weight()
+        return torch.float32 if torch.is_autocast_enabled(weight.device.type) else weight.dtype
 
 
 def _alone(tensor: Tensor) -> Tensor:
