@@ -21,10 +21,20 @@ def test_bloom_with_adamw(processes, tmp_path, layout):
     check(processes, tmp_path, "bloom", layout)
 
 
-@pytest.mark.parametrize(("layout", "precision"), [("PP x2", "fp32"), ("PP x2", "bf16"), ("TP x PP x4", "bf16_pure")])
-def test_zero_bubble_has_the_numbers_of_1f1b_bit_for_bit(processes, tmp_path, layout, precision):
+@pytest.mark.parametrize(
+    ("architecture", "layout", "precision"),
+    [
+        ("bloom", "PP x2", "fp32"),
+        ("bloom", "PP x2", "bf16"),
+        ("bloom", "TP x PP x4", "bf16"),
+        ("bloom", "TP x PP x4", "bf16_pure"),
+        ("llama", "PP x2", "fp32"),
+        ("llama", "TP x PP x4", "bf16"),
+    ],
+)
+def test_zero_bubble_has_the_numbers_of_1f1b_bit_for_bit(processes, tmp_path, architecture, layout, precision):
     plain, zero = (
-        processes(size(layout), losses, tmp_path, "bloom", name, 3, precision=precision)
+        processes(size(layout), losses, tmp_path, architecture, name, 3, precision=precision)
         for name in (layout, f"zero bubble {layout}")
     )
     assert plain == zero
