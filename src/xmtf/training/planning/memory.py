@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from xmtf.errors import ConfigError
 from xmtf.models import ModelSize, model_size
@@ -308,15 +309,18 @@ class _Process:
         return max(peak, kept - each[0] + self._late_gradients())
 
     def _awaited_gradients(self) -> float:
-        """Return what zero bubble keeps of a micro-batch of BLOOM between the two parts of its backward pass.
+        """Return what zero bubble keeps of a micro-batch between the two parts of its backward pass.
 
         That is the gradient of what each product and each norm gives; stage n has n such micro-batches.
         """
-        config, formats = self.of.model.config, self.formats
-        positions = self.layout.rows * _decoder_positions(self.of.recipe, self.of.model)
-        products = (3 + 4) / formats.slices + 2  # what is added up over slices is whole
-        each = formats.compute * products + formats.residual * 2 / formats.shared
-        return float(positions * config.hidden_size * each * config.num_layers * sum(self.shares))
+        model, formats = self.of.model, self.formats
+        positions = self.layout.rows * _decoder_positions(self.of.recipe, model)
+        linears = (module for module in model.modules() if isinstance(module, nn.Linear))
+        given = sum(linear.out_features for linear in linears if linear.weight is not model.head_weight())
+        added_up = 2 * model.hidden_size * num_blocks(model)  # over slices, and whole
+        products = (given - added_up) / formats.slices + added_up
+        norms = formats.residual * added_up / formats.shared
+        return float(positions * (formats.compute * products + norms) * sum(self.shares))
 
     def _late_gradients(self) -> float:
         """Return the gradients in bf16 that wait for the end of a backward pass, where a step has several.

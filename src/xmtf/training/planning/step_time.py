@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from xmtf.models import ModelSize
-from xmtf.models.bloom import Bloom
 from xmtf.models.mt5 import MT5
 from xmtf.parallel.topology.gpus import GpuPool
 from xmtf.recipe import Recipe
@@ -130,9 +129,9 @@ class Clock:
     def _sums(self, layout: Candidate) -> float:
         """Return bytes that tensor-parallel sums of a micro-batch send, in all blocks, in the format of computation.
 
-        A sum is a scatter behind one pair of matrices and a gather before the next. Forward two a block of BLOOM or of
-        mT5's encoder, three of its decoder, and again where activations are recomputed; backward as many, and one over
-        what mT5's encoder gave to all blocks of its decoder.
+        A sum is a scatter behind one pair of matrices and a gather before the next. Forward two a block of a causal
+        model or of mT5's encoder, three of its decoder, and again where activations are recomputed; backward as many,
+        and one over what mT5's encoder gave to all blocks of its decoder.
         """
         pairs, inputs = self._sliced_pairs(layout), layout.rows * self._lengths[0]
         return self._summed(layout, pairs * (2 + layout.checkpointing) + inputs)
@@ -144,8 +143,11 @@ class Clock:
     def _sliced_pairs(self, layout: Candidate) -> float:
         """Return the positions of a micro-batch times the pairs of sliced matrices that they go through."""
         inputs, targets = self._lengths
-        each = 2 * targets if isinstance(self.model, Bloom) else 3 * targets + 2 * inputs
-        return layout.rows * self.model.config.num_layers * each if layout.dims.tp > 1 else 0.0
+        if layout.dims.tp == 1:
+            return 0.0
+        if isinstance(self.model, MT5):
+            return float(layout.rows * self.model.config.num_layers * (3 * targets + 2 * inputs))
+        return float(layout.rows * num_blocks(self.model) * 2 * targets)
 
     def _summed(self, layout: Candidate, positions: float) -> float:
         tp = layout.dims.tp

@@ -14,6 +14,7 @@ from xmtf.parallel.topology.gpus import GpuPool, find_gpu
 from xmtf.parallel.topology.mesh import resolve_dims
 from xmtf.parallel.topology.parallel_dims import ParallelDims
 from xmtf.recipe import load_recipe
+from xmtf.recipe.schema import Model
 from xmtf.training.planning.candidate import Candidate
 from xmtf.training.planning.planner import Planner
 from xmtf.training.preview import meta_model
@@ -88,6 +89,23 @@ def test_interleaved_stages_shorten_the_bubble_and_cost_memory_and_traffic():
     assert interleaved.time.sent > plain.time.sent
     assert interleaved.memory.activations > 1.2 * plain.memory.activations
     assert interleaved.layout in set(made.layouts())
+
+
+def test_a_model_of_transformers_is_planned_with_slices_and_stages(tmp_path):
+    """What slices and stages send is what those of a BLOOM send whose blocks are as many and as wide."""
+    llama = {"model_type": "llama", "hidden_size": 1024, "intermediate_size": 2736, "num_hidden_layers": 24}
+    llama |= {"architectures": ["LlamaForCausalLM"], "num_attention_heads": 16, "vocab_size": 250880}
+    llama["tie_word_embeddings"] = True
+    (tmp_path / "config.json").write_text(json.dumps(llama))
+    own = planner("bloomz-560m", 16)
+    recipe = own.recipe.model_copy(update={"model": Model(base=str(tmp_path))})
+    made = Planner(shape_of(recipe), recipe, own.machine)
+    assert {(each.dims.pp, each.dims.tp) for each in made.layouts()} >= set(product((1, 2, 4), (1, 2, 4)))
+    for dims in (ParallelDims(1, 8, 1, 2), ParallelDims(2, 4, 1, 2), ParallelDims(4, 4, 1, 1)):
+        layout = Candidate(dims, 1, checkpointing=False, gpu=True)
+        found, expected = made.planned(layout), own.planned(layout)
+        assert found.time.sent == pytest.approx(expected.time.sent, rel=0.1)
+        assert found.memory.total == pytest.approx(expected.memory.total, rel=0.5)
 
 
 def test_zero_bubble_is_listed_where_the_recipe_asks_for_it_and_waits_a_third():

@@ -108,6 +108,15 @@ def test_formulas_are_within_a_tenth_of_a_rehearsal(architecture, dims, zero, ll
     assert [(line.partition(":")[0], count) for line, count in found.waits.items()] == [("training/loop/step.py", 1)]
 
 
+@pytest.mark.parametrize("architecture", ["bloom", "llama"])
+def test_what_zero_bubble_keeps_between_two_backward_passes_counts(architecture, llama):
+    architecture = llama if architecture == "llama" else architecture
+    layout = Candidate(ParallelDims(pp=3), 2, checkpointing=False, zero_bubble=True)
+    found, formula = both(architecture, layout, stage=1)
+    print(f"measured {found.peak / 2**20:.1f} MiB, formulas {formula.total / 2**20:.1f} MiB")
+    assert abs(formula.total / found.peak - 1) < 0.1, (formula, found)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("architecture", "axes"), [("bloom", "slices"), ("mt5", "slices"), ("bloom", "slices x stages")]
